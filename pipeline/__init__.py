@@ -1,0 +1,1 @@
+"""Selvedge: touchpoints on Kafka become persons, profiles and cart triggers."""

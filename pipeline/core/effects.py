@@ -1,0 +1,29 @@
+"""Effects are data until the epoch (or replay) performs them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+
+class Output(NamedTuple):
+    """A record for an output topic. topic: logical name (profiles, identities, profile-changes, triggers).
+    value None is a tombstone. `event` is unique per record (CloudEvents id), `time` its event time."""
+
+    topic: str
+    key: str
+    value: bytes | None
+    event: str
+    time: int
+
+
+class Effects(msgspec.Struct):
+    """What an epoch of the owned shards has to make durable, in one transaction.
+
+    rows: shard -> row key -> row (None: deleted). mail: (shard it is for, message). counts: what to show in metrics."""
+
+    outputs: list[Output] = []
+    mail: list[tuple[int, bytes]] = []
+    rows: dict[int, dict[bytes, bytes | None]] = {}
+    counts: dict[str, int] = {}

@@ -1,0 +1,219 @@
+"""The fragment: everything folded from the touchpoints anchored at one identifier.
+
+Every member is a set or a register with a commutative, associative, idempotent law, so that the order of folding does
+not show. Members are None or empty until their first fact. Facts carry the time they were received, so that a trigger
+can be judged by what was known at a time. Times are whole microseconds since 1970-01-01 UTC; money is decimal text.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from pipeline.core.touchpoint import Id
+
+
+class Sighting(msgspec.Struct, array_like=True, gc=False):
+    """Identifiers seen together on one touchpoint, all times of it. Ties of first and last: (time, event id, source)."""
+
+    first: int
+    first_event: str
+    first_source: str
+    last: int
+    last_event: str
+    last_source: str
+    last_channel: str
+    count: int
+    sources: dict[str, int]
+    seen: list[tuple[int, int]]
+    """(time, received) pairs, neither dominated (newer time, not later received) nor more than 8: the newest kept."""
+    observed: int = 0
+    """Newest time of an `identity.observed` with this set; 0: none."""
+
+
+class Seen(msgspec.Struct, array_like=True, gc=False):
+    """One identifier's share of the sets that the bound dropped, or of a contact hint."""
+
+    first: int
+    last: int
+    count: int
+    sources: dict[str, int]
+
+
+class Trait(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    time: int
+    event: str
+    source: str
+    value: Any
+
+
+class Consent(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """state: granted, denied or revoked. Order of laws: (effective, granted < denied < revoked, event)."""
+
+    effective: int
+    state: str
+    event: str
+    source: str
+    received: int
+    proof: str | None = None
+
+
+class Line(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """An item of a cart or an order. quantity and price are decimal text."""
+
+    sku: str
+    quantity: str = "1"
+    price: str | None = None
+    currency: str | None = None
+    name: str | None = None
+    variant: str | None = None
+    product_id: str | None = None
+    size: str | None = None
+    brand: str | None = None
+    category: str | None = None
+    url: str | None = None
+    image_url: str | None = None
+
+
+class Placed(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """A state of an order: order.placed or order.updated. The register keeps placed: the oldest, updated: the newest by
+    (time, event, source)."""
+
+    time: int
+    event: str
+    source: str
+    received: int
+    channel: str
+    lines: list[Line]
+    total: str | None = None
+    currency: str | None = None
+    store: str | None = None
+    fulfilment: str | None = None
+    status: str | None = None
+    cart: str | None = None
+    checkout: str | None = None
+
+
+class Mark(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """That something happened to an order: the oldest by (time, event)."""
+
+    time: int
+    event: str
+    received: int
+
+
+class Order(msgspec.Struct, array_like=True, gc=False):
+    placed: Placed | None = None
+    updated: Placed | None = None
+    cancelled: Mark | None = None
+    ready: Mark | None = None
+    picked_up: Mark | None = None
+
+
+class Return(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    time: int
+    received: int
+    channel: str
+    order: str
+    lines: list[Line]
+    amount: str | None = None
+    currency: str | None = None
+
+
+class Change(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """One change of a cart. kind: add, remove, set (snapshot: the lines replace the cart's) or checkout (no lines of
+    its own: stage only). stage: cart or checkout."""
+
+    time: int
+    event: str
+    source: str
+    received: int
+    kind: str
+    channel: str
+    lines: list[Line]
+    stage: str = "cart"
+    checkout: str | None = None
+    recovery_url: str | None = None
+    currency: str | None = None
+    value: str | None = None
+    device: str | None = None
+
+
+class Cart(msgspec.Struct, array_like=True, gc=False):
+    """Changes of one cart known to this fragment, sorted by (time, event, source), the newest `changes_per_cart`.
+    `cart_id` is the shop's id; None for an implicit cart. `transient`: the identifier an implicit cart is keyed by."""
+
+    cart_id: str | None
+    transient: Id | None
+    source: str
+    changes: list[Change]
+
+
+class Activity(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    received: int
+    event: str
+    session: str | None
+    device: str | None = None
+
+
+class Click(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """message.sent, message.opened or message.clicked."""
+
+    time: int
+    received: int
+    kind: str
+    trigger: str | None
+    link: str | None
+    session: str | None
+
+
+class Fragment(msgspec.Struct, array_like=True, gc=False):
+    id: Id
+    version: int = 0
+    born: int = 0
+    """Smallest time first seen as an anchor (received time for a clamped one); 0: never an anchor."""
+    received: int = 0
+    """Newest received time."""
+    sets: dict[str, Sighting] = {}
+    """Key: the ids, strongest first, joined by a line feed."""
+    rest: dict[Id, Seen] = {}
+    plain: dict[Id, str] = {}
+    """Readable values of e-mail and phone ids."""
+    hub: int = 0
+    """Received time at which this identifier became a hub; 0: it is none."""
+    shared: dict[Id, int] = {}
+    """Identifiers of `sets` that are hubs, with the same time."""
+    vetoes: dict[str, tuple[int, int]] = {}
+    """Pair (strongest first, joined by a line feed) -> (newest time of identity.unlinked, its received time)."""
+    hints: dict[str, Seen] = {}
+    """`type:value` of unverified contacts; never linked, never published."""
+    traits: dict[str, list[Trait]] = {}
+    """All values of the newest time, at most one per source."""
+    consents: dict[str, list[Consent]] = {}
+    """`channel LF purpose` -> the newest 8, in the order of the law; the last one holds."""
+    orders: dict[str, Order] = {}
+    returns: dict[str, Return] = {}
+    """By `source LF event id`."""
+    carts: dict[str, Cart] = {}
+    """By cart key: the shop's cart id, or `~source LF transient id` for an implicit cart."""
+    activity: dict[int, Activity] = {}
+    """By time; the newest ACTIVITY_MAX are kept."""
+    clicks: dict[str, Click] = {}
+    """By `source LF event id`."""
+    days: dict[int, dict[str, int]] = {}
+    """Day number (days since 1970-01-01 in profile.timezone) -> what was counted: views, cart_adds, orders."""
+    sessions: dict[str, int] = {}
+    """Session id -> newest activity time; the newest 200 are kept."""
+    devices: dict[str, int] = {}
+    """`channel LF device type/os` -> newest time: which kinds of device the anchor was seen on."""
+    dropped: dict[str, int] = {}
+    """Which bound dropped how much."""
+
+
+def set_key(ids: tuple[Id, ...]) -> str:
+    return "\n".join(ids)
+
+
+def ids_of(key: str) -> list[Id]:
+    return key.split("\n")  # type: ignore[return-value]

@@ -1,0 +1,79 @@
+"""What one shard says to another. Each message is handled at the home of its `to`.
+
+Union-find by messages: x ≺ y is the registry's order; parents are always smaller than their children. `received` is
+the time at which the fact behind the message was received.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from pipeline.core.touchpoint import Id, Touchpoint
+
+
+class Message(msgspec.Struct, array_like=True, tag=True, gc=False, frozen=True):
+    to: Id
+
+
+class Touch(Message, frozen=True):
+    """A touchpoint that arrived at another shard: fold it at its anchor `to`."""
+
+    touchpoint: Touchpoint
+
+
+class Link(Message, frozen=True):
+    """The fragment of `anchor` ≺ `to` saw `to` for the first time. count_only: the anchor is a hub, do not unite."""
+
+    anchor: Id
+    received: int
+    count_only: bool
+
+
+class Shared(Message, frozen=True):
+    """`hub` is a hub since that received time: the fragment of `to` notes it."""
+
+    hub: Id
+    since: int
+
+
+class Unite(Message, frozen=True):
+    """The clusters of `to` and `smaller` ≺ `to` become one."""
+
+    smaller: Id
+
+
+class Adopt(Message, frozen=True):
+    """One seat of a bundle of `size` that the former root `bundle` hands to `to`, with the fragment of the seat's
+    identifier if it has one (encoded row) and `to`'s shard is not its home."""
+
+    bundle: Id
+    size: int
+    seat: bytes
+    fragment: bytes | None
+
+
+class Arrived(Message, frozen=True):
+    """`count` seats of the bundle of `bundle` came in at a root that is none any more; they follow in its own."""
+
+    bundle: Id
+    count: int
+
+
+class Report(Message, frozen=True):
+    """A new version of the fragment of `anchor` (encoded row)."""
+
+    anchor: Id
+    fragment: bytes
+    hops: int
+
+
+class Point(Message, frozen=True):
+    """Path compression: `root` leads the cluster of `to`."""
+
+    root: Id
+
+
+Mail = Touch | Link | Shared | Unite | Adopt | Arrived | Report | Point
+
+encode = msgspec.msgpack.Encoder().encode
+decode = msgspec.msgpack.Decoder(Mail).decode

@@ -1,0 +1,86 @@
+"""Rows of one kind: encoded bytes, as the state topic holds them, with a bounded cache of decoded ones.
+
+A changed row is encoded once per epoch, when it is collected. Without a state topic (`durable` off) it is encoded only
+when it leaves the cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Rows(Generic[T]):
+    def __init__(
+        self,
+        encode: Callable[[T], bytes],
+        decode: Callable[[bytes], T],
+        key: Callable[[str], bytes],
+        *,
+        durable: bool,
+        cache_max: int = 50_000,
+    ) -> None:
+        self._encode, self._decode, self._key = encode, decode, key
+        self._durable, self._cache_max = durable, cache_max
+        self._rows: dict[bytes, bytes] = {}
+        self._hot: dict[str, T] = {}
+        self._changed: dict[str, None] = {}
+        self.get_hot = self._hot.get
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def get(self, name: str) -> T | None:
+        row = self._hot.get(name)
+        if row is None:
+            encoded = self._rows.get(self._key(name))
+            if encoded is None:
+                return None
+            row = self._hot[name] = self._decode(encoded)
+        return row
+
+    def put(self, name: str, row: T) -> None:
+        """Stores a new row, or notes that a row got from here was changed in place."""
+        self._hot[name] = row
+        self._changed[name] = None
+
+    def encoded(self, name: str) -> bytes | None:
+        """The row as bytes, changes of this epoch included."""
+        if name in self._changed:
+            return self._encode(self._hot[name])
+        row = self._hot.get(name)
+        return self._rows.get(self._key(name)) or (self._encode(row) if row is not None else None)
+
+    def drop(self, name: str) -> None:
+        self._hot.pop(name, None)
+        self._rows.pop(self._key(name), None)
+        self._changed[name] = None
+
+    def load(self, key: bytes, row: bytes) -> None:
+        self._rows[key] = row
+
+    def collect(self) -> Iterator[tuple[bytes, bytes | None]]:
+        """Key and row (None: deleted) of everything changed since the last call."""
+        if self._durable:
+            for name in self._changed:
+                row = self._hot.get(name)
+                key = self._key(name)
+                if row is None:
+                    yield key, None
+                else:
+                    encoded = self._rows[key] = self._encode(row)
+                    yield key, encoded
+            self._changed.clear()
+        self._evict()
+
+    def _evict(self) -> None:
+        excess = len(self._hot) - self._cache_max
+        if excess <= 0:
+            return
+        for name in list(self._hot)[: excess + self._cache_max // 10]:
+            row = self._hot.pop(name)
+            if name in self._changed:
+                self._rows[self._key(name)] = self._encode(row)
+                del self._changed[name]

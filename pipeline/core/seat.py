@@ -1,0 +1,62 @@
+"""The seat: what was published for one identifier. It is at the root of the identifier's cluster and nowhere else.
+
+An encoded seat begins with what must be known without decoding: the time at which its cluster is due (only the root's
+own seat carries one), the root and the identifier.
+"""
+
+from __future__ import annotations
+
+import struct
+
+import msgspec
+
+from pipeline.core.ledger import Told
+from pipeline.core.touchpoint import Id
+
+_PREFIX = struct.Struct(">qHH")
+
+
+class Seat(msgspec.Struct, array_like=True, gc=False):
+    """identities row: profile_id, since, shared. Profile made from this identifier: revision (0: never published),
+    target (its own profile id: active; another: merged into it), digests of the published blocks, published (clock of
+    the last document), due (clock at which the next may go out; 0: none waits), changes (clock at which the document
+    changes by time alone; 0: never)."""
+
+    id: Id
+    root: Id
+    wake: int = 0
+    profile_id: str = ""
+    since: int = 0
+    shared: bool = False
+    revision: int = 0
+    target: str = ""
+    digests: dict[str, int] = {}
+    published: int = 0
+    due: int = 0
+    changes: int = 0
+    evaluated: int = 0
+    """Clock up to which the triggers of the cluster were evaluated (at the root's seat)."""
+    told: dict[str, Told] = {}
+    waiting: dict[Id, int] = {}
+    """At the root's seat: bundles on their way, seats still to come (below zero) or announced."""
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Seat).decode
+
+
+def encode(seat: Seat) -> bytes:
+    root, name = seat.root.encode(), seat.id.encode()
+    return _PREFIX.pack(seat.wake, len(root), len(name)) + root + name + _encode(seat)
+
+
+def decode(row: bytes) -> Seat:
+    _, root, name = _PREFIX.unpack_from(row)
+    return _decode(memoryview(row)[_PREFIX.size + root + name :])
+
+
+def peek(row: bytes) -> tuple[int, Id, Id]:
+    """wake, root and identifier of an encoded seat."""
+    wake, root, name = _PREFIX.unpack_from(row)
+    middle = _PREFIX.size + root
+    return wake, Id(row[_PREFIX.size : middle].decode()), Id(row[middle : middle + name].decode())
