@@ -1,0 +1,36 @@
+# Needs make and Python 3.11 or newer. PYTHON=/path/to/python3 chooses another one for .venv.
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench fmt lock clean
+
+BIN := .venv/bin
+RUN := .venv/.runtime
+DEV := .venv/.dev
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+LOCK := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock" pyproject.toml
+NEW := import sys, venv; sys.exit(sys.version_info < (3, 11))
+PYTHON = $(or $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do "$$p" -c '$(NEW)' 2>/dev/null && echo $$p && break; done),$(error Selvedge needs Python 3.11 or newer and found $(or $(shell python3 --version 2>&1),none); set PYTHON=/path/to/python3))
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/' | expand -t 10
+demo: $(RUN)  ## a sample shop through an embedded broker, live, in under a minute
+	@$(BIN)/selvedge demo
+test: $(DEV)  ## all tests; those on a real Kafka are skipped where none can be started
+	@$(BIN)/python -m pytest $(ARGS)
+check: $(DEV)  ## style, types, imports
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo
+bench: $(DEV)  ## throughput against Faust as one would write it, on a real Kafka
+	@$(BIN)/python -m benchmarks.bench $(ARGS)
+fmt: $(DEV)  ## formats the code
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+lock:  ## writes the lock files anew (needs uv)
+	@$(LOCK) --group build -o requirements.lock && $(LOCK) --group build --group dev -c requirements.lock -o requirements-dev.lock
+clean:  ## removes everything that was made
+	@rm -rf .venv build dist out *.egg-info .hypothesis .*_cache; find . -name __pycache__ -prune -exec rm -rf {} +
+
+$(RUN): requirements.lock pyproject.toml
+	@$(PYTHON) -m venv .venv
+	@echo 'Installing into .venv ...' && $(PIP) install --require-hashes -r requirements.lock && $(PIP) install --no-build-isolation --no-deps -e .
+	@touch $@
+$(DEV): requirements-dev.lock $(RUN)
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@
