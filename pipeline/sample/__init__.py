@@ -1,0 +1,51 @@
+"""The sample shop: a seeded generator of touchpoints as a retailer of many channels would send them.
+
+The same arguments give the same bytes. Every shopper has a random source of their own, so that more shoppers leave the
+earlier ones as they are. Times are whole milliseconds, as Kafka keeps them; the window always ends at the same instant.
+Nothing here knows how touchpoints are read: the sample is input, written by hand, and may hold what a reader refuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from pipeline.sample.arrival import arrivals
+from pipeline.sample.people import SHOWCASE as SHOWCASE
+from pipeline.sample.people import WINDOW_END as WINDOW_END
+from pipeline.sample.people import WINDOW_START as WINDOW_START
+from pipeline.sample.stories import journeys
+from pipeline.sample.wire import encode, key_of
+
+CLOUDEVENTS = (("content-type", b"application/cloudevents+json; charset=UTF-8"),)
+REQUEST = (("content-type", b"application/json"),)
+
+
+class SampleRecord(NamedTuple):
+    """A record for the `touchpoints` topic. received: microseconds since 1970-01-01 UTC, for the record's timestamp."""
+
+    received: int
+    key: bytes | None
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...]
+
+
+def generate(
+    seed: int = 1, shoppers: int = 1_500, touchpoints: int = 20_000, *, cloudevents_only: bool = False
+) -> Iterator[SampleRecord]:
+    """About `touchpoints` touchpoints of about `shoppers` shoppers, in the order in which they were received.
+
+    A request of a dialect is one record with several touchpoints. With `cloudevents_only` there are no such requests
+    and nothing that a reader refuses."""
+    events = journeys(seed, shoppers, touchpoints)
+    for arrival in arrivals(events, seed, clean=cloudevents_only):
+        if isinstance(arrival.what, bytes):
+            yield SampleRecord(arrival.received, None, arrival.what, ())
+            continue
+        headers = CLOUDEVENTS if arrival.tracker == "cloudevents" else REQUEST
+        yield SampleRecord(
+            arrival.received,
+            key_of(arrival.what[0]),
+            encode(arrival.tracker, arrival.what, arrival.received),
+            headers,
+        )
