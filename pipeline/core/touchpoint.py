@@ -19,7 +19,7 @@ ONE = Decimal(1)
 
 class RawIdentifier(msgspec.Struct, gc=False, omit_defaults=True):
     type: str
-    value: str | int | float | None = None
+    value: str | int | None = None
     verified: bool = True
 
 

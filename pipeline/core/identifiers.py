@@ -1,0 +1,152 @@
+"""Identifiers: from what a producer sent to canonical texts, their order, their home and the profile ids of them.
+
+Canonical text is `type:value`, for e-mail and phone `type:` + SHA-256 of the normalised value, so that a hash and its
+value are one identifier. The key is a 128-bit hash of the text with the deployment's secret: x ≺ y compares rank, then
+key, and the secret leaves no sender a choice. With `normalise = false` values are taken as they are. The caches are
+bounded; nothing here depends on what was asked before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import blake2b, sha1, sha256
+from typing import Final, NamedTuple, TypeVar
+
+from pipeline.core import normal
+from pipeline.core.blocked import blocker
+from pipeline.core.murmur import murmur2
+from pipeline.core.policy import Policy
+from pipeline.core.touchpoint import Id
+
+PUBLIC_KEY: Final = b"selvedge: public default key"
+"""The secret of replay and demo; a deployment has its own."""
+
+CACHE_MAX: Final = 100_000
+_NAMESPACE: Final = bytes.fromhex("6f3d3c1f1c5b5a0c9d0e7f6b1a2c4e58")
+_HASHED: Final = ("email", "phone")
+_HEX: Final = frozenset("0123456789abcdef")
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Identified(NamedTuple):
+    """What became of a value. `id`: None if it is no identifier; then `hint` says that it is kept as a contact hint,
+    otherwise it was blocked. `plain`: the readable value of e-mail and phone; None for a hash, which hides it."""
+
+    id: Id | None
+    plain: str | None = None
+    hint: bool = False
+
+
+BLOCKED: Final = Identified(None)
+
+
+class Cache(dict[K, V]):
+    """Makes what is missing, and forgets everything when it is full."""
+
+    def __init__(self, make: Callable[[K], V]) -> None:
+        self._make = make
+
+    def __missing__(self, key: K) -> V:
+        if len(self) >= CACHE_MAX:
+            self.clear()
+        made = self[key] = self._make(key)
+        return made
+
+
+class Registry:
+    """A policy and a deployment's secret, applied to identifiers."""
+
+    def __init__(self, policy: Policy, secret: bytes = PUBLIC_KEY, shards: int = 1) -> None:
+        """secret: any length. shards: 1 or more."""
+        if shards < 1:
+            raise ValueError("there is at least one shard")
+        self.policy = policy
+        self.shards = shards
+        self._secret = secret if len(secret) <= 64 else sha256(secret).digest()
+        self._ranks = {type: rank for rank, type in enumerate(policy.identity.order)}
+        self._blocked = blocker(policy)
+        self._identified: Cache[tuple[str, str], Identified] = Cache(self._identify)
+        self.order: Callable[[Id], bytes] = Cache(self._order).__getitem__
+        """Sort key of x ≺ y: one byte rank, 16 bytes key."""
+        self.home: Callable[[Id], int] = Cache(self._home).__getitem__
+        """The shard at which the identifier lives."""
+        self.profile_id: Callable[[Id], str] = Cache(self._profile_id).__getitem__
+        """The id of a profile whose oldest anchor it is, UUIDv5 of its key."""
+
+    @property
+    def key_check(self) -> str:
+        """Tells two secrets apart and gives neither away."""
+        return blake2b(b"key check", key=self._secret, digest_size=8, person=b"selvedge-check").hexdigest()
+
+    def identify(self, type: str, value: object) -> Identified:
+        """The identifier that a value of a type stands for. value: text or a whole number; nothing else is one."""
+        if not isinstance(value, str):
+            if not isinstance(value, int) or isinstance(value, bool):
+                return BLOCKED
+            value = str(value)
+        return self._identified[type, value]
+
+    def rank(self, id: Id) -> int:
+        """0 = strongest; types that the policy does not list come after all listed."""
+        return self._ranks.get(id.partition(":")[0], len(self._ranks))
+
+    def type(self, id: Id) -> str:
+        return id.partition(":")[0]
+
+    def key(self, id: Id) -> bytes:
+        """16 bytes."""
+        return self.order(id)[1:]
+
+    def strength(self, id: Id) -> tuple[int, str, str]:
+        """Sort key, strongest first: rank, then type and value by code point."""
+        type, _, value = id.partition(":")
+        return self._ranks.get(type, len(self._ranks)), type, value
+
+    def _identify(self, given: tuple[str, str]) -> Identified:
+        type, value = given
+        identity = self.policy.identity
+        if not identity.normalise:
+            value = normal.encodable(value).replace("\n", " ")
+            if self._blocked(type, value):
+                return BLOCKED
+            return Identified(Id(f"{type}:{value}"), value if type in _HASHED else None)
+        value = normal.clean(value)
+        if type.endswith("_sha256") and type[:-7] in _HASHED:
+            return self._from_hash(type[:-7], value.lower())
+        if type == "email" or type in identity.fold_case:
+            value = normal.lower(value)
+        if self._blocked(type, value):
+            return BLOCKED
+        if type not in _HASHED:
+            return Identified(Id(f"{type}:{value}"))
+        if type == "phone":
+            address: str | None = normal.phone(value, identity.default_region)
+        else:
+            address = normal.email(value, identity.email_provider_rules)
+        if address is None:
+            return Identified(None, value, hint=True)
+        if self._blocked(type, address):
+            return BLOCKED
+        return Identified(Id(f"{type}:{sha256(address.encode()).hexdigest()}"), address)
+
+    def _from_hash(self, type: str, value: str) -> Identified:
+        if self._blocked(type, value):
+            return BLOCKED
+        if len(value) != 64 or not _HEX.issuperset(value):
+            return Identified(None, value, hint=True)
+        return Identified(Id(f"{type}:{value}"))
+
+    def _order(self, id: Id) -> bytes:
+        return bytes((self.rank(id),)) + blake2b(id.encode(), key=self._secret, digest_size=16).digest()
+
+    def _home(self, id: Id) -> int:
+        return (murmur2(id.encode()) & 0x7FFFFFFF) % self.shards if self.shards > 1 else 0
+
+    def _profile_id(self, id: Id) -> str:
+        made = bytearray(sha1(_NAMESPACE + self.key(id), usedforsecurity=False).digest()[:16])
+        made[6] = made[6] & 0x0F | 0x50
+        made[8] = made[8] & 0x3F | 0x80
+        text = made.hex()
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
