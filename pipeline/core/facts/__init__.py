@@ -1,0 +1,1 @@
+"""What each type of touchpoint leaves in its anchor's fragment. Every law is commutative and idempotent by event."""

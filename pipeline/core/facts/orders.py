@@ -1,0 +1,134 @@
+"""Orders and returns. Of an order the oldest placement, the newest update and the oldest mark of each kind are kept.
+
+Returns are a set by event, apart from the orders: a return may be anchored at another identifier than its order. An
+order without an id is known by its event; a mark without an order id says nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pipeline.core.facts.bounded import drop_oldest
+from pipeline.core.facts.lines import lines_of
+from pipeline.core.fragment import Fragment, Line, Mark, Order, Placed, Return
+from pipeline.core.identifiers import Registry
+from pipeline.core.money import ZERO, plain, plus, product
+from pipeline.core.touchpoint import CartRef, OrderRef, Touchpoint
+
+_MARKS: Final = {
+    "order.cancelled": "cancelled",
+    "order.ready_for_pickup": "ready",
+    "order.picked_up": "picked_up",
+}
+_NO_ORDER: Final = OrderRef()
+_NO_CART: Final = CartRef()
+
+
+def fold_placed(fragment: Fragment, tp: Touchpoint, registry: Registry) -> None:
+    ref = tp.data.order
+    order = _order(fragment, (ref and ref.id) or f"~{tp.source}\n{tp.id}")
+    known = order.placed
+    if known is None or (tp.time, tp.id, tp.source) < (known.time, known.event, known.source):
+        order.placed = _placed(fragment, tp, registry)
+    _bound(fragment, registry)
+
+
+def fold_updated(fragment: Fragment, tp: Touchpoint, registry: Registry) -> None:
+    ref = tp.data.order
+    if ref is None or not ref.id:
+        return
+    order = _order(fragment, ref.id)
+    known = order.updated
+    if known is None or (tp.time, tp.id, tp.source) > (known.time, known.event, known.source):
+        order.updated = _placed(fragment, tp, registry)
+    _bound(fragment, registry)
+
+
+def fold_mark(fragment: Fragment, tp: Touchpoint, registry: Registry) -> None:
+    """Cancelled, ready for pick-up or picked up."""
+    ref = tp.data.order
+    if ref is None or not ref.id:
+        return
+    order, name = _order(fragment, ref.id), _MARKS[tp.type]
+    known: Mark | None = getattr(order, name)
+    if known is None or (tp.time, tp.id, tp.received) < (known.time, known.event, known.received):
+        setattr(order, name, Mark(tp.time, tp.id, tp.received))
+    _bound(fragment, registry)
+
+
+def fold_return(fragment: Fragment, tp: Touchpoint, registry: Registry) -> None:
+    ref = tp.data.order
+    if ref is None or not ref.id:
+        return
+    bounds = registry.policy.bounds
+    key = f"{tp.source}\n{tp.id}"
+    known = fragment.returns.get(key)
+    if known is not None and (known.received, known.time) <= (tp.received, tp.time):
+        return
+    fragment.returns[key] = Return(
+        tp.time,
+        tp.received,
+        tp.channel,
+        ref.id,
+        lines_of(fragment, tp.data.items, bounds.lines_per_cart),
+        None if ref.amount is None else plain(ref.amount),
+        ref.currency or _currency_of_items(tp),
+    )
+    drop_oldest(fragment, "returns", fragment.returns, bounds.orders, lambda known: known.time)
+
+
+def _order(fragment: Fragment, id: str) -> Order:
+    order = fragment.orders.get(id)
+    if order is None:
+        order = fragment.orders[id] = Order()
+    return order
+
+
+def _placed(fragment: Fragment, tp: Touchpoint, registry: Registry) -> Placed:
+    data = tp.data
+    ref, cart, store = data.order or _NO_ORDER, data.cart or _NO_CART, data.store
+    lines_max = registry.policy.bounds.lines_per_cart
+    lines = lines_of(fragment, data.items, lines_max)
+    total = None if ref.total is None else plain(ref.total)
+    if total is None and len(data.items) > lines_max:
+        total = _sum(lines_of(fragment, data.items, len(data.items)))
+    return Placed(
+        tp.time,
+        tp.id,
+        tp.source,
+        tp.received,
+        tp.channel,
+        lines,
+        total,
+        ref.currency or cart.currency or _currency_of_items(tp),
+        ref.store or (store.id if store is not None else None),
+        ref.fulfilment,
+        ref.status,
+        cart.id,
+        cart.checkout_id,
+    )
+
+
+def _sum(lines: list[Line]) -> str:
+    """The value of all lines of an order of which only some are kept."""
+    total = ZERO
+    for line in lines:
+        if line.price is not None:
+            total = plus(total, product(line.quantity, line.price))
+    return plain(total)
+
+
+def _currency_of_items(tp: Touchpoint) -> str | None:
+    return next((item.currency for item in tp.data.items if item.currency), None)
+
+
+def _bound(fragment: Fragment, registry: Registry) -> None:
+    limit = registry.policy.bounds.orders
+    if len(fragment.orders) > limit:
+        drop_oldest(fragment, "orders", fragment.orders, limit, _age)
+
+
+def _age(order: Order) -> int:
+    """Time of placement, else of what is known of the order."""
+    facts = (order.placed, order.cancelled, order.ready, order.picked_up, order.updated)
+    return next((fact.time for fact in facts if fact is not None), 0)

@@ -1,0 +1,125 @@
+"""Which identifiers were seen together, when and how often.
+
+A set of identifiers is known by their texts. Of the sets the newest `sets_per_fragment` by (time, text) are kept; what
+an older one counted moves into the shares of its identifiers. Of the times of a set the newest 8 are kept, each with
+the time it was first received.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import Final
+
+from pipeline.core.facts.bounded import count_dropped, drop_oldest
+from pipeline.core.fragment import Fragment, Seen, Sighting, ids_of
+from pipeline.core.identifiers import Registry
+from pipeline.core.touchpoint import Id, Touchpoint
+
+_TIMES_KEPT: Final = 8
+_HINTS_MAX: Final = 32
+
+
+def see_again(sighting: Sighting, tp: Touchpoint) -> None:
+    time, source = tp.time, tp.source
+    sighting.count += 1
+    sources = sighting.sources
+    sources[source] = sources.get(source, 0) + 1
+    last = sighting.last
+    if time > last or (time == last and (tp.id, source) > (sighting.last_event, sighting.last_source)):
+        sighting.last = time
+        sighting.last_event = tp.id
+        sighting.last_source = source
+        sighting.last_channel = tp.channel
+    first = sighting.first
+    if time < first or (time == first and (tp.id, source) < (sighting.first_event, sighting.first_source)):
+        sighting.first = time
+        sighting.first_event = tp.id
+        sighting.first_source = source
+    seen = sighting.seen
+    if time > last:
+        seen.append((time, tp.received))
+        if len(seen) > _TIMES_KEPT:
+            del seen[0]
+    else:
+        _note_time(seen, time, tp.received)
+
+
+def _note_time(seen: list[tuple[int, int]], time: int, received: int) -> None:
+    place = bisect_left(seen, (time,))
+    if place < len(seen) and seen[place][0] == time:
+        if received < seen[place][1]:
+            seen[place] = (time, received)
+        return
+    seen.insert(place, (time, received))
+    if len(seen) > _TIMES_KEPT:
+        del seen[0]
+
+
+def see_first(fragment: Fragment, key: str, tp: Touchpoint, registry: Registry) -> list[Id]:
+    """A set that the fragment does not have. Returns the identifiers that are new to the fragment."""
+    new = [id for id in tp.ids[1:] if not has_seen(fragment, id)]
+    sets = fragment.sets
+    time, event, source = tp.time, tp.id, tp.source
+    sets[key] = Sighting(time, event, source, time, event, source, tp.channel, 1, {source: 1}, [(time, tp.received)])
+    limit = registry.policy.bounds.sets_per_fragment
+    while len(sets) > limit:
+        _move_oldest(fragment)
+    _bound_rest(fragment, registry)
+    return new
+
+
+def has_seen(fragment: Fragment, id: Id) -> bool:
+    """Whether the fragment saw the identifier together with its anchor."""
+    if id in fragment.rest:
+        return True
+    end = "\n" + id
+    middle = end + "\n"
+    return any(key.endswith(end) or middle in key for key in fragment.sets)
+
+
+def _move_oldest(fragment: Fragment) -> None:
+    sets = fragment.sets
+    key = min(sets, key=lambda key: (sets[key].last, key))
+    sighting = sets.pop(key)
+    count_dropped(fragment, "sets_per_fragment")
+    for id in ids_of(key):
+        _add_share(fragment.rest, id, sighting)
+
+
+def _add_share(rest: dict[Id, Seen], id: Id, sighting: Sighting) -> None:
+    share = rest.get(id)
+    if share is None:
+        rest[id] = Seen(sighting.first, sighting.last, sighting.count, dict(sighting.sources))
+        return
+    share.first = min(share.first, sighting.first)
+    share.last = max(share.last, sighting.last)
+    share.count += sighting.count
+    for source, count in sighting.sources.items():
+        share.sources[source] = share.sources.get(source, 0) + count
+
+
+def _bound_rest(fragment: Fragment, registry: Registry) -> None:
+    """The anchor's own share is always kept."""
+    rest, limit = fragment.rest, registry.policy.identity.hub_fanout + 1
+    while len(rest) > limit:
+        oldest = min((id for id in rest if id != fragment.id), key=lambda id: (rest[id].last, id))
+        del rest[oldest]
+        count_dropped(fragment, "rest")
+        if not has_seen(fragment, oldest):
+            fragment.plain.pop(oldest, None)
+
+
+def note_hints(fragment: Fragment, tp: Touchpoint) -> None:
+    """Unverified contacts: noted, never linked."""
+    hints, time, source = fragment.hints, tp.time, tp.source
+    for type, value in tp.hints:
+        key = f"{type}:{value}"
+        known = hints.get(key)
+        if known is None:
+            hints[key] = Seen(time, time, 1, {source: 1})
+            continue
+        known.first = min(known.first, time)
+        known.last = max(known.last, time)
+        known.count += 1
+        known.sources[source] = known.sources.get(source, 0) + 1
+    drop_oldest(fragment, "hints", hints, _HINTS_MAX, lambda hint: hint.last)

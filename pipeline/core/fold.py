@@ -1,0 +1,124 @@
+"""fold: one touchpoint into the fragment of its anchor, in place. The hottest code of the core.
+
+In the ideal version a fragment is the set of its touchpoints. Here each fact is folded by a law of its own (`facts`),
+so that any order gives the same fragment. What every touchpoint leaves (who was seen with whom, when the anchor was
+born, that somebody was there) comes first, then the facts of its type by one table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from pipeline.core.events import ACTIVITY, KNOWN, UNLINKED
+from pipeline.core.facts.activity import count_on_day, fold_activity
+from pipeline.core.facts.bounded import drop_oldest
+from pipeline.core.facts.carts import fold_cart
+from pipeline.core.facts.consents import fold_consent, fold_revocation
+from pipeline.core.facts.messages import fold_message
+from pipeline.core.facts.orders import fold_mark, fold_placed, fold_return, fold_updated
+from pipeline.core.facts.sightings import has_seen, note_hints, see_again, see_first
+from pipeline.core.facts.traits import fold_traits
+from pipeline.core.fragment import Fragment
+from pipeline.core.identifiers import Registry
+from pipeline.core.touchpoint import Id, Touchpoint
+
+Facts = Callable[[Fragment, Touchpoint, Registry], None]
+
+
+def fold(fragment: Fragment, tp: Touchpoint, registry: Registry) -> list[Id]:
+    """Folds `tp` into the fragment of its anchor, `tp.ids[0]`. Returns the identifiers that the fragment saw for the
+    first time: the index has to be told. Repeats within the deduplication window must not come here."""
+    if tp.type == UNLINKED:
+        return _veto(fragment, tp, registry)
+    fragment.version += 1
+    received = tp.received
+    if received > fragment.received:
+        fragment.received = received
+    born = tp.time if tp.client_time is None else received
+    if born < fragment.born or not fragment.born:
+        fragment.born = born
+    new = _see(fragment, tp, registry)
+    _facts(fragment, tp, registry)
+    return new
+
+
+def _see(fragment: Fragment, tp: Touchpoint, registry: Registry) -> list[Id]:
+    key = "\n".join(tp.ids)
+    sighting = fragment.sets.get(key)
+    new: list[Id] = []
+    if sighting is None:
+        new = see_first(fragment, key, tp, registry)
+    else:
+        see_again(sighting, tp)
+    if tp.type == "identity.observed":
+        _observe(fragment, key, tp.time)
+    if tp.plain:
+        fragment.plain.update(tp.plain)
+    if tp.hints:
+        note_hints(fragment, tp)
+    return new
+
+
+def _observe(fragment: Fragment, key: str, time: int) -> None:
+    sighting = fragment.sets.get(key)
+    if sighting is not None and time > sighting.observed:
+        sighting.observed = time
+
+
+def _facts(fragment: Fragment, tp: Touchpoint, registry: Registry) -> None:
+    type = tp.type
+    if type in ACTIVITY or (tp.channel != "server" and type not in KNOWN):
+        fold_activity(fragment, tp)
+    facts = _FACTS.get(type)
+    if facts is not None:
+        facts(fragment, tp, registry)
+    if tp.data.traits:
+        fold_traits(fragment, tp, registry)
+
+
+def _veto(fragment: Fragment, tp: Touchpoint, registry: Registry) -> list[Id]:
+    """identity.unlinked: the two must not be one person. Neither links nor anchors."""
+    fragment.version += 1
+    key = "\n".join(tp.ids)
+    new = [] if key in fragment.vetoes else [id for id in tp.ids[1:] if not has_seen(fragment, id)]
+    known = fragment.vetoes.get(key)
+    if known is None or (tp.time, -tp.received) > (known[0], -known[1]):
+        fragment.vetoes[key] = (tp.time, tp.received)
+        drop_oldest(fragment, "vetoes", fragment.vetoes, registry.policy.bounds.sets_per_fragment, _newest_veto)
+    return new
+
+
+def _newest_veto(veto: tuple[int, int]) -> int:
+    return veto[0]
+
+
+def _fold_view(fragment: Fragment, tp: Touchpoint, registry: Registry) -> None:
+    count_on_day(fragment, tp, registry, "views")
+
+
+def _fold_added(fragment: Fragment, tp: Touchpoint, registry: Registry) -> None:
+    count_on_day(fragment, tp, registry, "cart_adds")
+    fold_cart(fragment, tp, registry)
+
+
+_FACTS: Final[dict[str, Facts]] = {
+    "product.viewed": _fold_view,
+    "cart.item_added": _fold_added,
+    "cart.item_removed": fold_cart,
+    "cart.snapshot": fold_cart,
+    "checkout.started": fold_cart,
+    "checkout.step": fold_cart,
+    "order.placed": fold_placed,
+    "order.updated": fold_updated,
+    "order.cancelled": fold_mark,
+    "order.ready_for_pickup": fold_mark,
+    "order.picked_up": fold_mark,
+    "order.returned": fold_return,
+    "consent.changed": fold_consent,
+    "message.sent": fold_message,
+    "message.opened": fold_message,
+    "message.clicked": fold_message,
+    "message.unsubscribed": fold_revocation,
+    "message.complained": fold_revocation,
+}
