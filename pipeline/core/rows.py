@@ -46,12 +46,18 @@ class Rows(Generic[T]):
         self._hot[name] = row
         self._changed[name] = None
 
+    def put_row(self, name: str, row: bytes) -> None:
+        """Stores a new row as bytes."""
+        self._hot.pop(name, None)
+        self._rows[self._key(name)] = row
+        self._changed[name] = None
+
     def encoded(self, name: str) -> bytes | None:
         """The row as bytes, changes of this epoch included."""
-        if name in self._changed:
-            return self._encode(self._hot[name])
         row = self._hot.get(name)
-        return self._rows.get(self._key(name)) or (self._encode(row) if row is not None else None)
+        if row is not None and (name in self._changed or not self._durable):
+            return self._encode(row)
+        return self._rows.get(self._key(name))
 
     def drop(self, name: str) -> None:
         self._hot.pop(name, None)
@@ -67,11 +73,9 @@ class Rows(Generic[T]):
             for name in self._changed:
                 row = self._hot.get(name)
                 key = self._key(name)
-                if row is None:
-                    yield key, None
-                else:
-                    encoded = self._rows[key] = self._encode(row)
-                    yield key, encoded
+                if row is not None:
+                    self._rows[key] = self._encode(row)
+                yield key, self._rows.get(key)
             self._changed.clear()
         self._evict()
 

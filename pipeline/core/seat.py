@@ -17,10 +17,11 @@ _PREFIX = struct.Struct(">qHH")
 
 
 class Seat(msgspec.Struct, array_like=True, gc=False):
-    """identities row: profile_id, since, shared. Profile made from this identifier: revision (0: never published),
-    target (its own profile id: active; another: merged into it), digests of the published blocks, published (clock of
-    the last document), due (clock at which the next may go out; 0: none waits), changes (clock at which the document
-    changes by time alone; 0: never)."""
+    """identities row: profile_id, since, shared, known (its readable value is). Profile made from this identifier:
+    revision (0: never published), target (its own profile id: active; another: merged into it), digests of the blocks
+    published, published (clock of the last document), due (clock at which the next may go out; 0: none waits), changes
+    (clock at which the document changes by time alone; 0: never), alarm (clock at which the triggers of the person
+    whose oldest anchor this is are next evaluated; 0: none). wake: the smallest of these times in the cluster."""
 
     id: Id
     root: Id
@@ -28,17 +29,19 @@ class Seat(msgspec.Struct, array_like=True, gc=False):
     profile_id: str = ""
     since: int = 0
     shared: bool = False
+    known: bool = False
     revision: int = 0
     target: str = ""
     digests: dict[str, int] = {}
     published: int = 0
     due: int = 0
     changes: int = 0
+    alarm: int = 0
     evaluated: int = 0
     """Clock up to which the triggers of the cluster were evaluated (at the root's seat)."""
     told: dict[str, Told] = {}
-    waiting: dict[Id, int] = {}
-    """At the root's seat: bundles on their way, seats still to come (below zero) or announced."""
+    waiting: dict[Id, tuple[int, int]] = {}
+    """At the root's seat: bundles on their way, with the seats that arrived and their size (0: not known yet)."""
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -1,0 +1,133 @@
+"""The shards that one process owns, run as one: mail among them is a function call, other mail is an effect."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from pipeline.core import mail, state
+from pipeline.core.effects import Effects, Output
+from pipeline.core.identifiers import Registry
+from pipeline.core.mail import Mail, Touch
+from pipeline.core.settle import Clock, Settler
+from pipeline.core.shard import Shard
+from pipeline.core.touchpoint import Touchpoint
+
+
+class Group:
+    """`clock`: wall, record or replay. durable: drain collects state rows. documents: persons are published each epoch;
+    else only triggers are, until `finish`."""
+
+    def __init__(
+        self, registry: Registry, clock: str = "wall", *, durable: bool = True, documents: bool = True
+    ) -> None:
+        self._registry, self._clock = registry, Clock(clock)
+        self._durable, self._documents = durable, documents
+        self._shards: dict[int, Shard] = {}
+        self._settlers: dict[int, Settler] = {}
+        self._local: deque[tuple[int, Mail]] = deque()
+        self._effects = Effects()
+        self._unmarked: list[int] = []
+
+    @property
+    def shards(self) -> tuple[int, ...]:
+        return tuple(self._shards)
+
+    def add(self, number: int, rows: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        """Takes over a shard from its state rows. Raises StateError if they were made with another hash key or with
+        another policy as far as that decides how touchpoints are folded."""
+        shard = Shard(number, self._registry, self._post, self._count, durable=self._durable)
+        made = None
+        others = []
+        for key, row in rows:
+            if key == state.KEY:
+                made = row
+            else:
+                others.append((key, row))
+        shard.load(others)
+        if made is None or not state.check(made, self._registry):
+            shard.regroup_all()
+            self._unmarked.append(number)
+        self._shards[number] = shard
+        self._settlers[number] = Settler(shard, self._clock, self._out, documents=self._documents)
+
+    def remove(self, number: int) -> None:
+        """Gives a shard up. Nothing of it may be undrained."""
+        del self._shards[number], self._settlers[number]
+
+    def touch(self, shard: int, touchpoint: Touchpoint) -> None:
+        """A touchpoint read from a shard's partition. Facts without identifiers are counted."""
+        if not touchpoint.ids:
+            self._count("catalogue_facts")
+            return
+        self._count("touchpoints")
+        home = self._registry.home(touchpoint.ids[0])
+        if home == shard:
+            self._shards[shard].touch(touchpoint)
+        else:
+            self._post(Touch(touchpoint.ids[0], touchpoint))
+
+    def receive(self, shard: int, message: bytes) -> None:
+        """A message read from a shard's mail partition."""
+        self._local.append((shard, mail.decode(message)))
+
+    def drain(self, now: int, caught_up_to: int) -> Effects:
+        """Ends an epoch at clock `now` (microseconds; never goes back) and returns all that it has to make durable."""
+        self._run()
+        for settler in self._settlers.values():
+            settler.settle(now, caught_up_to)
+        return self._collect()
+
+    def finish(self, now: int) -> Effects:
+        """Views every profile once more."""
+        self._run()
+        for settler in self._settlers.values():
+            settler.finish(now)
+        return self._collect()
+
+    @property
+    def next_due(self) -> int | None:
+        """The next clock time at which drain has something to do without input."""
+        return min((due for shard in self._shards.values() if (due := shard.timers.next()) is not None), default=None)
+
+    def _run(self) -> None:
+        """Handles local mail, reports and bundles until nothing is on its way inside this process."""
+        local, shards = self._local, self._shards
+        while True:
+            while local:
+                number, message = local.popleft()
+                shards[number].receive(message)
+            for shard in shards.values():
+                shard.report()
+            if not local:
+                for shard in shards.values():
+                    shard.cut()
+                if not local:
+                    return
+
+    def _post(self, message: Mail) -> None:
+        home = self._registry.home(message.to)
+        if home in self._shards:
+            self._local.append((home, message))
+        else:
+            self._effects.mail.append((home, mail.encode(message)))
+
+    def _out(self, output: Output) -> None:
+        self._effects.outputs.append(output)
+
+    def _count(self, what: str) -> None:
+        counts = self._effects.counts
+        counts[what] = counts.get(what, 0) + 1
+
+    def _collect(self) -> Effects:
+        effects = self._effects
+        for number, shard in self._shards.items():
+            rows = dict(shard.collect())
+            if rows:
+                effects.rows[number] = rows
+        for number in self._unmarked if self._durable else ():
+            if number in self._shards:
+                effects.rows.setdefault(number, {})[state.KEY] = state.encode(state.made_with(self._registry))
+        self._unmarked.clear()
+        self._effects = Effects()
+        return effects

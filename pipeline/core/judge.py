@@ -1,0 +1,96 @@
+"""Triggers of a person: judged, put on record, and noted in the seats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from pipeline.core.effects import Output
+from pipeline.core.fragment import Fragment
+from pipeline.core.grouping import PersonIds
+from pipeline.core.identifiers import Registry
+from pipeline.core.person import Person
+from pipeline.core.seat import Seat
+from pipeline.core.times import SECOND
+from pipeline.core.touchpoint import Id
+from pipeline.core.trigger import evaluate
+
+_json = msgspec.json.Encoder().encode
+
+
+class Judge:
+    """`seat_of` and `put` read and store seats, `out` takes the records, `count` counts them by status."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        out: Callable[[Output], None],
+        seat_of: Callable[[Id], Seat],
+        put: Callable[[str, Seat], None],
+        count: Callable[[str], None],
+    ) -> None:
+        self._registry, self._out = registry, out
+        self._seat_of, self._put, self._count = seat_of, put, count
+
+    def concerns(self, fragments: Iterable[Fragment], names: Iterable[Id]) -> bool:
+        """Whether there is anything to judge: a cart, or a trigger published before."""
+        return any(fragment.carts for fragment in fragments) or any(self._seat_of(name).told for name in names)
+
+    def judge(self, person: Person, group: PersonIds, now: int, caught_up_to: int, as_of: int | None) -> None:
+        """Publishes the difference between the triggers that should exist and those in the seats."""
+        if not self.concerns(person.fragments, group.ids):
+            return
+        owner = self._seat_of(group.owner)
+        ledger = {name: told for name in group.ids if (told := self._seat_of(name).told)}
+        outcome = evaluate(person, ledger, now, caught_up_to, self._registry, as_of, owner.revision)
+        for name, told in outcome.told.items():
+            seat = self._seat_of(name)
+            seat.told.update(told)
+            self._put(name, seat)
+        for record in outcome.records:
+            self._count(f"triggers.{record['status']}")
+            event = f"{record['trigger_id']}:{record['revision']}"
+            self._out(Output("triggers", record["episode_id"], _json(record), event, now))
+        self.set_alarm(group.owner, outcome.wake or 0)
+
+    def alarm(self, names: Iterable[Id]) -> int:
+        """The next clock time at which the triggers of these persons can change by time alone; 0: never."""
+        return min((alarm for name in names if (alarm := self._seat_of(name).alarm)), default=0)
+
+    def set_alarm(self, name: Id, alarm: int) -> None:
+        seat = self._seat_of(name)
+        if seat.alarm != alarm:
+            seat.alarm = alarm
+            self._put(name, seat)
+
+
+def instants(fragments: Iterable[Fragment], since: int, now: int) -> tuple[list[int], int]:
+    """The seconds in which a fact that triggers can depend on was received after `since`, up to `now`, ascending; and
+    the first one after `now` (0: none)."""
+    received = {time for fragment in fragments for time in _received(fragment) if time > since}
+    known = {min(-(-time // SECOND) * SECOND, now) for time in received if time <= now}
+    later = min((time for time in received if time > now), default=0)
+    return sorted(known), later
+
+
+def _received(fragment: Fragment) -> Iterable[int]:
+    for sighting in fragment.sets.values():
+        for _, received in sighting.seen:
+            yield received
+    for cart in fragment.carts.values():
+        for change in cart.changes:
+            yield change.received
+    for order in fragment.orders.values():
+        for mark in (order.placed, order.updated, order.cancelled):
+            if mark is not None:
+                yield mark.received
+    for consents in fragment.consents.values():
+        for consent in consents:
+            yield consent.received
+    for click in fragment.clicks.values():
+        yield click.received
+    for _, received in fragment.vetoes.values():
+        yield received
+    yield from fragment.shared.values()
+    yield fragment.hub

@@ -1,0 +1,206 @@
+"""The end of an epoch for the clusters of a shard: solve, publish, judge triggers, in this order.
+
+A cluster is looked at when a fragment of it changed or a time in its seats has come. Only the persons concerned are
+viewed. On the record clock triggers are judged once per instant: every second in which a fact was received and every
+deadline, by what was known then; so they do not depend on how the input was cut into epochs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from enum import Enum
+
+from pipeline.core.effects import Output
+from pipeline.core.grouping import PersonIds, Grouping, grouping
+from pipeline.core.judge import Judge, instants
+from pipeline.core.publish import Kind, Move, Publisher
+from pipeline.core.seat import Seat
+from pipeline.core.shard import Cause, Shard
+from pipeline.core.touchpoint import Id
+
+GROUPINGS_MAX = 100_000
+
+
+class Clock(Enum):
+    """wall: `now` is when something happens. record: `now` is the received time up to which all facts are there, and
+    facts beyond it may be, too. replay: as record, but no fact is beyond it."""
+
+    WALL = "wall"
+    RECORD = "record"
+    REPLAY = "replay"
+
+
+class Settler:
+    """`documents` off: only triggers are published; `finish` does the rest, once."""
+
+    def __init__(self, shard: Shard, clock: Clock, out: Callable[[Output], None], *, documents: bool = True) -> None:
+        self._shard, self._clock, self._documents = shard, clock, documents
+        self._registry = shard.registry
+        self._groupings: dict[Id, Grouping] = {}
+        self._publisher = Publisher(
+            self._registry, out, shard.fragment, self._seat, shard.seats.put, shard.count
+        )
+        self._judge = Judge(self._registry, out, self._seat, shard.seats.put, shard.count)
+
+    def settle(self, now: int, caught_up_to: int) -> None:
+        shard = self._shard
+        due = set(shard.timers.due(now))
+        dirty, shard.dirty = shard.dirty, {}
+        for root in due.difference(dirty):
+            dirty[root] = Cause()
+        for root, cause in dirty.items():
+            if self._seat(root).waiting:
+                shard.dirty[root] = cause
+                continue
+            self._cluster(root, cause, root in due, now, caught_up_to)
+        if len(self._groupings) > GROUPINGS_MAX:
+            self._groupings.clear()
+
+    def finish(self, now: int) -> None:
+        """Views every profile once more and publishes what changed."""
+        for root, members in self._shard.clusters.items():
+            grouped = self._groupings.get(root) or grouping(members, self._shard.fragment, self._registry)
+            self._publish(grouped.groups, grouped, Cause(), now, last=True)
+
+    def forget(self, root: Id) -> None:
+        self._groupings.pop(root, None)
+
+    def _cluster(self, root: Id, cause: Cause, due: bool, now: int, caught_up_to: int) -> None:
+        before = self._groupings.get(root)
+        grouped, touched = self._regroup(root, cause, before)
+        if due:
+            touched += [group for group in grouped.groups if group not in touched and self._is_due(group, now)]
+        if self._documents:
+            self._publish(touched, grouped, cause, now)
+        self._triggers(root, touched, now, caught_up_to)
+        self._arm(root, touched if grouped is before and not due else grouped.groups, grouped is before and not due, now)
+
+    def _regroup(self, root: Id, cause: Cause, before: Grouping | None) -> tuple[Grouping, list[PersonIds]]:
+        """The persons of the cluster, and those that this epoch concerns."""
+        if before is not None and before.settled and not cause.regroup:
+            return before, _distinct(before.group_of[name] for name in cause.events if name in before.group_of)
+        shard = self._shard
+        grouped = grouping(shard.clusters[root], shard.fragment, self._registry)
+        self._groupings[root] = grouped
+        if before is None:
+            return grouped, list(grouped.groups)
+        known = set(before.groups)
+        touched = [
+            group
+            for group in grouped.groups
+            if group not in known or any(name in cause.events for name in group.ids)
+        ]
+        return grouped, touched
+
+    # -- documents ---------------------------------------------------------------------------------------------------
+
+    def _publish(
+        self, groups: list[PersonIds], grouped: Grouping, cause: Cause, now: int, *, last: bool = False
+    ) -> None:
+        publisher = self._publisher
+        moves = [(group, publisher.identities(group, grouped.since, now)) for group in groups]
+        split = self._split(moves, grouped)
+        for group in grouped.groups if split.keys() - {g.owner for g in groups} else ():
+            if group.owner in split and group not in groups:
+                moves.append((group, Move()))
+        for group, move in moves:
+            kind = self._kind(group, move, split.get(group.owner, ()), cause)
+            publisher.document(group, kind, now, last=last)
+
+    def _split(self, moves: list[tuple[PersonIds, Move]], grouped: Grouping) -> dict[Id, list[str]]:
+        """Owners of persons that lost identifiers in this epoch -> the profile ids these went to."""
+        left = [(move.left, group) for group, move in moves if move.left]
+        if not left:
+            return {}
+        profile_id = self._registry.profile_id
+        owners = {profile_id(group.owner): group.owner for group in grouped.groups}
+        split: dict[Id, list[str]] = {}
+        for old_ids, group in left:
+            for old in old_ids:
+                if old in owners:
+                    split.setdefault(owners[old], []).append(profile_id(group.owner))
+        return split
+
+    def _kind(self, group: PersonIds, move: Move, split_into: Iterable[str], cause: Cause) -> Kind:
+        seat = self._seat(group.owner)
+        active = seat.revision > 0 and seat.target == self._registry.profile_id(group.owner)
+        event = next((event for name in group.ids if (event := cause.events.get(name))), "")
+        into = tuple(split_into)
+        if group.shared and move.shared:
+            return Kind("shared", event or "merge")
+        if group.oversize and not active:
+            return Kind("oversize", event or "merge")
+        if len(move.merged) > 1 or (move.merged and active):
+            return Kind("merged", "merge", tuple(move.merged), into)
+        if move.merged:
+            return Kind("renamed", event or "merge", tuple(move.merged), into)
+        if into:
+            return Kind("split", "split", (), into)
+        if not seat.revision:
+            return Kind("created", event or "split")
+        if not active:
+            return Kind("split", "split")
+        return Kind("updated", event or "sweep")
+
+    # -- triggers ----------------------------------------------------------------------------------------------------
+
+    def _triggers(self, root: Id, touched: list[PersonIds], now: int, caught_up_to: int) -> None:
+        if self._clock is Clock.RECORD:
+            self._by_instants(root, now)
+            return
+        for group in touched:
+            self._judge.judge(self._publisher.person(group), group, now, caught_up_to, None)
+
+    def _by_instants(self, root: Id, now: int) -> None:
+        """Judges the cluster at each instant since the last evaluation, by what was known then."""
+        shard, judge = self._shard, self._judge
+        members = shard.clusters[root]
+        fragments = [fragment for name in members if (fragment := shard.fragment(name)) is not None]
+        if not judge.concerns(fragments, members):
+            return
+        leader = self._seat(root)
+        known, later = instants(fragments, leader.evaluated, now)
+        alarm = judge.alarm(members)
+        while known or 0 < alarm <= now:
+            at = min(known[0] if known else now, alarm if 0 < alarm <= now else now)
+            known = [instant for instant in known if instant > at]
+            for name in members:
+                judge.set_alarm(name, 0)
+            for group in grouping(members, shard.fragment, self._registry, at).groups:
+                judge.judge(self._publisher.person(group), group, at, at, at)
+            alarm = judge.alarm(members)
+            assert not 0 < alarm <= at, "an evaluation is due only once"
+        if later and (not leader.alarm or later < leader.alarm):
+            leader.alarm = later
+        leader.evaluated = max(leader.evaluated, now)
+        shard.seats.put(root, leader)
+
+    # -- times -------------------------------------------------------------------------------------------------------
+
+    def _is_due(self, group: PersonIds, now: int) -> bool:
+        return any(0 < time <= now for name in group.ids for time in _times(self._seat(name)))
+
+    def _arm(self, root: Id, groups: Iterable[PersonIds], partial: bool, now: int) -> None:
+        """Notes when the cluster is due next. partial: the other persons' times are as they were."""
+        seat = self._seat(root)
+        times = [time for group in groups for name in group.ids for time in _times(self._seat(name)) if time > now]
+        if partial and seat.wake > now:
+            times.append(seat.wake)
+        wake = min(times, default=0)
+        if seat.wake != wake:
+            seat.wake = wake
+            self._shard.seats.put(root, seat)
+        self._shard.timers.arm(root, wake)
+
+    def _seat(self, name: Id) -> Seat:
+        seat = self._shard.seats.get(name)
+        assert seat is not None
+        return seat
+
+
+def _times(seat: Seat) -> tuple[int, int, int]:
+    return seat.due, seat.changes, seat.alarm
+
+
+def _distinct(groups: Iterable[PersonIds]) -> list[PersonIds]:
+    return list({id(group): group for group in groups}.values())

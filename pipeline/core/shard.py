@@ -1,0 +1,382 @@
+"""One shard: fragments and index nodes of the identifiers at home here, clusters of the roots at home here.
+
+The order inside an epoch: touch and receive fold and unite; `report` sends each changed fragment to its root once;
+`cut` hands the clusters of roots that were lost to their new root; what is left dirty is settled.
+A root reads a fragment at home here directly; fragments from elsewhere are kept as replicas. A replica whose seat is
+not here yet (an orphan) waits: nobody solves with it or publishes for it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from pipeline.core import seat as seats_of
+from pipeline.core.dedup import Dedup
+from pipeline.core.fold import fold
+from pipeline.core.fragment import Fragment, set_key
+from pipeline.core.identifiers import Registry
+from pipeline.core.mail import Adopt, Arrived, Link, Mail, Point, Report, Shared, Touch, Unite
+from pipeline.core.rows import Rows
+from pipeline.core.seat import Seat
+from pipeline.core.timers import Timers
+from pipeline.core.touchpoint import Id, Touchpoint
+from pipeline.core.unionfind import Index
+
+_VERSION = struct.Struct(">q")
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Fragment).decode
+
+
+def encode_fragment(fragment: Fragment) -> bytes:
+    """A fragment's row: its version, then the fragment."""
+    return _VERSION.pack(fragment.version) + _encode(fragment)
+
+
+def decode_fragment(row: bytes) -> Fragment:
+    return _decode(memoryview(row)[_VERSION.size :])
+
+
+def version_of(row: bytes | None) -> int:
+    return -1 if row is None else int(_VERSION.unpack_from(row)[0])
+
+
+class Cause:
+    """Why a cluster must be looked at in this epoch: changed fragments with the touchpoint that changed them, and
+    whether the grouping may have changed."""
+
+    __slots__ = ("events", "regroup")
+
+    def __init__(self) -> None:
+        self.events: dict[Id, str] = {}
+        self.regroup = False
+
+
+class Shard:
+    """`post` sends a message to the home of its addressee. `count` counts what metrics show."""
+
+    def __init__(
+        self,
+        number: int,
+        registry: Registry,
+        post: Callable[[Mail], None],
+        count: Callable[[str], None],
+        *,
+        durable: bool = True,
+    ) -> None:
+        self.number, self.registry, self.count = number, registry, count
+        self._post, self._home = post, registry.home
+        self.index = Index(
+            registry, durable=durable, post=post, born=self._born, hub=self._became_hub, lost=self._lost_root
+        )
+        key = registry.key
+        self.fragments: Rows[Fragment] = Rows(encode_fragment, decode_fragment, key, durable=durable)
+        self.replicas: Rows[Fragment] = Rows(encode_fragment, decode_fragment, key, durable=durable)
+        self.seats: Rows[Seat] = Rows(seats_of.encode, seats_of.decode, key, durable=durable)
+        self.dedup = Dedup(registry.policy.identity.dedup_window, durable=durable)
+        self.timers = Timers()
+        self.clusters: dict[Id, list[Id]] = {}
+        self.orphans: dict[Id, Id] = {}
+        """Replica without seat -> the root it was sent to."""
+        self.dirty: dict[Id, Cause] = {}
+        self._changed: dict[Id, str] = {}
+        self._regroup: set[Id] = set()
+        self._lost: list[Id] = []
+        self._moved_orphans: set[Id] = set()
+        self._handlers: dict[type, Callable[..., None]] = {
+            Touch: lambda message: self.touch(message.touchpoint),
+            Link: self.index.link,
+            Unite: self.index.unite,
+            Point: self.index.point,
+            Shared: self._shared,
+            Report: self._report,
+            Adopt: self._adopt,
+            Arrived: self._arrived,
+        }
+
+    # -- facts -------------------------------------------------------------------------------------------------------
+
+    def touch(self, touchpoint: Touchpoint) -> None:
+        """Folds a touchpoint whose anchor is at home here, unless it was folded before."""
+        ids = touchpoint.ids
+        anchor = ids[0]
+        if not self.dedup.first(touchpoint.id, touchpoint.source, anchor, touchpoint.received):
+            self.count("repeated")
+            return
+        fragment = self.fragments.get(anchor)
+        if fragment is None:
+            self.index.node(anchor, touchpoint.received)
+            fragment = Fragment(anchor)
+        plain = touchpoint.plain
+        learned = plain is not None and any(id not in fragment.plain for id in plain)
+        new = fold(fragment, touchpoint, self.registry)
+        self.fragments.put(anchor, fragment)
+        self._changed[anchor] = touchpoint.id
+        sighting = fragment.sets.get(set_key(ids))
+        if sighting is None or learned or sighting.first == touchpoint.time:
+            self._regroup.add(anchor)
+        if new and touchpoint.type != "identity.unlinked":
+            self._link(fragment, new, touchpoint.received)
+
+    def receive(self, message: Mail) -> None:
+        self._handlers[type(message)](message)
+
+    def fragment(self, name: Id) -> Fragment | None:
+        """The newest version known here of a fragment of a cluster of this shard."""
+        return (self.fragments if self._home(name) == self.number else self.replicas).get(name)
+
+    def _link(self, fragment: Fragment, new: Iterable[Id], received: int) -> None:
+        anchor = fragment.id
+        new = list(new)
+        self.index.widen(anchor, len(new), received)
+        count_only = fragment.hub != 0
+        for name in new:
+            self._post(Link(name, anchor, received, count_only))
+
+    def _born(self, name: Id, received: int) -> None:
+        self.seats.put(name, Seat(name, name, evaluated=received - 1))
+        self.clusters[name] = [name]
+
+    def _became_hub(self, name: Id, since: int) -> None:
+        fragment = self.fragments.get(name) or Fragment(name)
+        fragment.hub = since
+        self.count("hubs")
+        self._put_identity(fragment)
+
+    def _shared(self, message: Shared) -> None:
+        fragment = self.fragments.get(message.to)
+        if fragment is not None and fragment.shared.get(message.hub) != message.since:
+            fragment.shared[message.hub] = message.since
+            self._put_identity(fragment)
+
+    def _put_identity(self, fragment: Fragment) -> None:
+        fragment.version += 1
+        self.fragments.put(fragment.id, fragment)
+        self._changed.setdefault(fragment.id, "")
+        self._regroup.add(fragment.id)
+
+    # -- from fragments to roots -------------------------------------------------------------------------------------
+
+    def report(self) -> None:
+        """Sends each fragment that changed since the last call to its root."""
+        changed, self._changed = self._changed, {}
+        regroup, self._regroup = self._regroup, set()
+        for anchor, event in changed.items():
+            root, parent = self._climb(anchor)
+            if parent is None:
+                self._mark(root, anchor, event, anchor in regroup)
+            else:
+                row = self.fragments.encoded(anchor)
+                assert row is not None
+                self._post(Report(parent, anchor, row, 0))
+
+    def _climb(self, name: Id) -> tuple[Id, Id | None]:
+        """Follows parents as long as they are at home here: (the last node, None if it is a root, else its parent
+        at another shard). The way is shortened."""
+        node = self.index.node(name)
+        parent = node.parent
+        if parent is None or self._home(parent) != self.number:
+            return name, parent
+        root, beyond = self._climb_from(parent)
+        if root != parent:
+            self.index.point(Point(name, root))
+        return root, beyond
+
+    def _climb_from(self, name: Id) -> tuple[Id, Id | None]:
+        parent = self.index.parent(name)
+        while parent is not None and self._home(parent) == self.number:
+            name, parent = parent, self.index.parent(parent)
+        return name, parent
+
+    def _report(self, message: Report) -> None:
+        root, parent = self._climb(message.to)
+        hops = message.hops + (root != message.to)
+        anchor = message.anchor
+        if parent is not None:
+            self._post(Report(parent, anchor, message.fragment, hops + 1))
+            return
+        if hops:
+            self._post(Point(anchor, root))
+        self._replicate(root, anchor, message.fragment)
+        if anchor not in self.orphans:
+            self._mark(root, anchor, "", True)
+
+    def _replicate(self, root: Id, name: Id, row: bytes) -> None:
+        """Keeps a fragment of another shard if it is newer than what is here."""
+        if self._home(name) != self.number and version_of(row) > version_of(self.replicas.encoded(name)):
+            self.replicas.put_row(name, row)
+            if not self._seated(root, name):
+                self._orphan(name, root)
+
+    def _orphan(self, name: Id, root: Id | None) -> None:
+        """Notes where a replica without seat was sent to, or that it is an orphan no more."""
+        if root is not None:
+            self.orphans[name] = root
+        elif self.orphans.pop(name, None) is None:
+            return
+        self._moved_orphans.add(name)
+
+    def _seated(self, root: Id, name: Id) -> bool:
+        seat = self.seats.get(name)
+        return seat is not None and seat.root == root
+
+    def _mark(self, root: Id, anchor: Id, event: str, regroup: bool) -> None:
+        cause = self.dirty.get(root)
+        if cause is None:
+            cause = self.dirty[root] = Cause()
+        if event or anchor not in cause.events:
+            cause.events[anchor] = event
+        cause.regroup |= regroup
+
+    # -- clusters on the move ----------------------------------------------------------------------------------------
+
+    def _lost_root(self, name: Id) -> None:
+        self._lost.append(name)
+
+    def cut(self) -> None:
+        """Hands the clusters of the roots lost since the last call to where their parents lead."""
+        lost, self._lost = self._lost, []
+        for old in lost:
+            members = self.clusters.pop(old)
+            events = self.dirty.pop(old, None)
+            self.timers.arm(old, 0)
+            root, parent = self._climb(old)
+            if parent is None:
+                self._absorb(root, old, members)
+            else:
+                self._hand_over(parent, old, members)
+            for anchor, event in (events.events if events else {}).items():
+                if parent is None:
+                    self._mark(root, anchor, event, True)
+
+    def _absorb(self, root: Id, old: Id, members: list[Id]) -> None:
+        for name in members:
+            seat = self._seat(name)
+            seat.root = root
+            self.seats.put(name, seat)
+            self._mark(root, name, "", True)
+        self.clusters[root].extend(members)
+        for name, where in list(self.orphans.items()):
+            if where == old:
+                self._orphan(name, root)
+        before, after = self._seat(old), self._seat(root)
+        after.evaluated = min(after.evaluated, before.evaluated)
+        for bundle, (arrived, size) in before.waiting.items():
+            self._expect(root, bundle, arrived, size)
+        before.waiting = {}
+        self.seats.put(root, after)
+
+    def _hand_over(self, parent: Id, old: Id, members: list[Id]) -> None:
+        for bundle, (arrived, _) in self._seat(old).waiting.items():
+            self._post(Arrived(parent, bundle, arrived))
+        for name in members:
+            seat = self._seat(name)
+            if name == old:
+                seat.waiting = {}
+            row = self._row_for(parent, name, self.replicas.encoded(name))
+            self._post(Adopt(parent, old, len(members), seats_of.encode(seat), row))
+            self.seats.drop(name)
+            self.replicas.drop(name)
+        for name in [name for name, where in self.orphans.items() if where == old]:
+            row = self.replicas.encoded(name)
+            assert row is not None
+            self._post(Report(parent, name, row, 1))
+            self.replicas.drop(name)
+            self._orphan(name, None)
+
+    def _row_for(self, parent: Id, name: Id, replica: bytes | None) -> bytes | None:
+        """The fragment that travels with a seat to the home of `parent`."""
+        home = self._home(name)
+        if home == self._home(parent):
+            return None
+        return self.fragments.encoded(name) if home == self.number else replica
+
+    def _adopt(self, message: Adopt) -> None:
+        root, parent = self._climb(message.to)
+        seat = seats_of.decode(message.seat)
+        name = seat.id
+        if parent is not None:
+            row = self._row_for(parent, name, message.fragment)
+            self._post(Adopt(parent, message.bundle, message.size, message.seat, row))
+            return
+        assert self.seats.get(name) is None, "one seat per identifier"
+        seat.root = root
+        seat.wake = 0
+        self.seats.put(name, seat)
+        self.clusters[root].append(name)
+        self._orphan(name, None)
+        if message.fragment is not None:
+            self._replicate(root, name, message.fragment)
+        if name == message.bundle:
+            leader = self._seat(root)
+            leader.evaluated = min(leader.evaluated, seat.evaluated)
+        self._expect(root, message.bundle, 1, message.size)
+        self._mark(root, name, "", True)
+
+    def _arrived(self, message: Arrived) -> None:
+        root, parent = self._climb(message.to)
+        if parent is None:
+            self._expect(root, message.bundle, message.count, 0)
+        else:
+            self._post(Arrived(parent, message.bundle, message.count))
+
+    def _expect(self, root: Id, bundle: Id, arrived: int, size: int) -> None:
+        """Counts the seats of a bundle at its root: complete when as many arrived as its size, which 0 leaves open."""
+        seat = self._seat(root)
+        before, known = seat.waiting.get(bundle, (0, 0))
+        arrived, size = before + arrived, size or known
+        if arrived == size:
+            seat.waiting.pop(bundle, None)
+        else:
+            seat.waiting[bundle] = (arrived, size)
+        self.seats.put(root, seat)
+
+    def _seat(self, name: Id) -> Seat:
+        seat = self.seats.get(name)
+        assert seat is not None
+        return seat
+
+    # -- rows --------------------------------------------------------------------------------------------------------
+
+    def collect(self) -> Iterator[tuple[bytes, bytes | None]]:
+        """Rows that changed since the last call: kind and key, row or None."""
+        for kind, rows in self._kinds():
+            for key, row in rows.collect():
+                yield kind + key, row
+        for key, row in self.dedup.collect():
+            yield b"D" + key, row
+        for name in self._moved_orphans:
+            root = self.orphans.get(name)
+            yield b"O" + self.registry.key(name), None if root is None else f"{root}\n{name}".encode()
+        self._moved_orphans.clear()
+
+    def regroup_all(self) -> None:
+        """Every cluster is to be solved and viewed anew: the policy has changed."""
+        for root, members in self.clusters.items():
+            for name in members:
+                self._mark(root, name, "", True)
+
+    def load(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
+        """Takes the rows of the state topic (or of `collect`) into an empty shard."""
+        kinds = dict(self._kinds())
+        for key, row in rows:
+            kind, key = key[:1], key[1:]
+            if kind == b"D":
+                self.dedup.load(key, row)
+                continue
+            if kind == b"S":
+                wake, root, name = seats_of.peek(row)
+                self.clusters.setdefault(root, []).append(name)
+                if wake:
+                    self.timers.arm(root, wake)
+            elif kind == b"O":
+                root, name = row.decode().split("\n")
+                self.orphans[Id(name)] = Id(root)
+                continue
+            kinds[kind].load(key, row)
+
+    def _kinds(self) -> tuple[tuple[bytes, Rows[Any]], ...]:
+        return ((b"N", self.index.nodes), (b"F", self.fragments), (b"R", self.replicas), (b"S", self.seats))

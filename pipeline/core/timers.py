@@ -1,0 +1,37 @@
+"""When a cluster is due: a heap of (time, root), derived from the seats and lazily re-armed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from heapq import heappop, heappush
+
+from pipeline.core.touchpoint import Id
+
+
+class Timers:
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, Id]] = []
+        self._wake: dict[Id, int] = {}
+
+    def arm(self, root: Id, wake: int) -> None:
+        """The cluster of `root` is due at `wake`, and at no other time; 0: never."""
+        if self._wake.get(root, 0) == wake:
+            return
+        if wake:
+            self._wake[root] = wake
+            heappush(self._heap, (wake, root))
+        else:
+            self._wake.pop(root, None)
+
+    def next(self) -> int | None:
+        heap = self._heap
+        while heap and self._wake.get(heap[0][1]) != heap[0][0]:
+            heappop(heap)
+        return heap[0][0] if heap else None
+
+    def due(self, now: int) -> Iterator[Id]:
+        """Takes out the clusters that are due."""
+        while (wake := self.next()) is not None and wake <= now:
+            root = heappop(self._heap)[1]
+            del self._wake[root]
+            yield root

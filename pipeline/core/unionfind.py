@@ -1,0 +1,119 @@
+"""The union-find index of one shard, by messages.
+
+A node lives at the home of its identifier. Its parent is always smaller (x ≺ y: rank first, then keyed hash); a node
+without parent is a root. The index only grows: it says which fragments may belong together, never who is a person.
+A node seen with more distinct anchors than its type's hub degree becomes a hub and is no longer united with anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from pipeline.core.identifiers import Registry
+from pipeline.core.mail import Link, Mail, Point, Shared, Unite
+from pipeline.core.rows import Rows
+from pipeline.core.touchpoint import Id
+
+
+class Node(msgspec.Struct, array_like=True, gc=False):
+    """anchors: distinct anchors seen with this identifier, with the received time; one more than the degree is kept.
+    hub: received time at which it became a hub; 0: none. fan: distinct weaker identifiers seen with it as anchor."""
+
+    id: Id
+    parent: Id | None = None
+    anchors: dict[Id, int] = {}
+    hub: int = 0
+    fan: int = 0
+
+
+class Index:
+    """`post` sends a message. `born(id, received)` and `hub(id, since)` tell the shard that a node was made or became a
+    hub; `lost(id)` that a root is none any more."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        *,
+        durable: bool,
+        post: Callable[[Mail], None],
+        born: Callable[[Id, int], None],
+        hub: Callable[[Id, int], None],
+        lost: Callable[[Id], None],
+    ) -> None:
+        self._registry, self._order = registry, registry.order
+        self._post, self._born, self._hub, self._lost = post, born, hub, lost
+        self.nodes: Rows[Node] = Rows(
+            msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(Node).decode, registry.key, durable=durable
+        )
+
+    def node(self, name: Id, received: int = 0) -> Node:
+        """The node of an identifier at home here; made if a fact received then is the first about it."""
+        node = self.nodes.get(name)
+        if node is None:
+            node = Node(name)
+            self.nodes.put(name, node)
+            self._born(name, received)
+        return node
+
+    def parent(self, name: Id) -> Id | None:
+        """The parent of a node of this shard; None: a root."""
+        return self.node(name).parent
+
+    def widen(self, anchor: Id, more: int, received: int) -> bool:
+        """Counts weaker identifiers seen with an anchor; whether that makes it a hub now."""
+        node = self.node(anchor)
+        node.fan += more
+        self.nodes.put(anchor, node)
+        if node.hub or node.fan <= self._registry.policy.identity.hub_fanout:
+            return False
+        self._mark(node, received)
+        return True
+
+    def link(self, message: Link) -> None:
+        name, anchor = message.to, message.anchor
+        node = self.node(name, message.received)
+        anchors = node.anchors
+        if node.hub:
+            self._post(Shared(anchor, name, node.hub))
+            return
+        known = anchors.get(anchor)
+        if known is None or message.received < known:
+            anchors[anchor] = message.received
+            self.nodes.put(name, node)
+        if len(anchors) > self._degree(name):
+            self._mark(node, max(anchors.values()))
+        elif not message.count_only:
+            self.unite(Unite(name, anchor))
+
+    def unite(self, message: Unite) -> None:
+        name, smaller = message.to, message.smaller
+        if name == smaller:
+            return
+        node = self.node(name)
+        parent = node.parent
+        if parent is None:
+            assert self._order(smaller) < self._order(name), "a parent is smaller than its child"
+            node.parent = smaller
+            self.nodes.put(name, node)
+            self._lost(name)
+        elif parent != smaller:
+            larger = parent if self._order(smaller) < self._order(parent) else smaller
+            self._post(Unite(larger, smaller if larger == parent else parent))
+
+    def point(self, message: Point) -> None:
+        node = self.node(message.to)
+        if node.parent is not None and self._order(message.root) < self._order(node.parent):
+            node.parent = message.root
+            self.nodes.put(message.to, node)
+
+    def _degree(self, name: Id) -> int:
+        return self._registry.policy.identity.degree_of(self._registry.type(name))
+
+    def _mark(self, node: Node, since: int) -> None:
+        node.hub = since
+        self.nodes.put(node.id, node)
+        self._hub(node.id, since)
+        for anchor in node.anchors:
+            self._post(Shared(anchor, node.id, since))

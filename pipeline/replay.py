@@ -1,0 +1,149 @@
+"""`selvedge replay`: files of touchpoints in, files of outputs out; the core without Kafka.
+
+Files are read in the order of received time, then file, then line. Compacted topics are written as their final state,
+sorted by key; the others as every record in order. The same input gives the same bytes for the same number of shards.
+"""
+
+from __future__ import annotations
+
+import gc
+import heapq
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import msgspec
+
+from pipeline.core.effects import Output
+from pipeline.core.identifiers import Registry
+from pipeline.core.replay import Replay
+from pipeline.core.touchpoint import Rejected, Touchpoint
+from pipeline.dialects import Reader
+
+COMPACTED = ("profiles", "identities")
+HISTORIES = ("profile-changes", "triggers", "dead-letters")
+PROGRESS_EVERY = 1 << 20
+"""Bytes between two calls of the progress function."""
+
+_json = msgspec.json.Encoder().encode
+
+
+class Record(NamedTuple):
+    """One line of input, read: `clock` is the received time of its file so far."""
+
+    clock: int
+    file: int
+    line: int
+    text: bytes
+    results: list[Touchpoint | Rejected]
+
+
+class Summary(NamedTuple):
+    records: int
+    counts: dict[str, int]
+    clock: int
+
+
+class Writer:
+    """Collects outputs and writes them to a directory as JSON lines."""
+
+    def __init__(self, directory: Path, *, final: bool) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._directory = directory
+        self._state: dict[str, dict[str, bytes]] = {topic: {} for topic in COMPACTED}
+        self._files: dict[str, BinaryIO] = {
+            topic: (directory / f"{topic}.jsonl").open("wb")
+            for topic in HISTORIES
+            if not (final and topic == "profile-changes")
+        }
+
+    def output(self, output: Output) -> None:
+        state = self._state.get(output.topic)
+        if state is None:
+            assert output.value is not None
+            self._files[output.topic].write(output.value + b"\n")
+        elif output.value is None:
+            state.pop(output.key, None)
+        else:
+            state[output.key] = output.value
+
+    def dead_letter(self, rejected: Rejected, text: bytes) -> None:
+        row = {
+            "reason": rejected.code,
+            "message": rejected.message,
+            "id": rejected.id,
+            "source": rejected.source,
+            "record": None if rejected.code == "suppressed" else text.decode("utf-8", "backslashreplace"),
+        }
+        self._files["dead-letters"].write(_json(row) + b"\n")
+
+    def close(self) -> None:
+        for file in self._files.values():
+            file.close()
+        for topic, state in self._state.items():
+            with (self._directory / f"{topic}.jsonl").open("wb") as file:
+                for key in sorted(state):
+                    file.write(b'%b,"key":%b}\n' % (state[key][:-1], _json(key)))
+
+
+def replay(
+    paths: Sequence[Path],
+    registry: Registry,
+    directory: Path,
+    *,
+    until: int = 0,
+    final: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> Summary:
+    """Replays files into `directory`. until: microseconds, 0: stay at the last record. progress is called with the
+    number of bytes read so far. Raises OSError where a file cannot be read or written."""
+    writer = Writer(directory, final=final)
+    run = Replay(registry, writer.output, final=final)
+    records = read = reported = 0
+    gc.disable()
+    try:
+        for record in _merged(paths, registry):
+            if until and record.clock > until:
+                break
+            records += 1
+            read += len(record.text)
+            for result in record.results:
+                if isinstance(result, Rejected):
+                    run.count(f"dead_letters.{result.code}")
+                    writer.dead_letter(result, record.text)
+                else:
+                    run.touch(result)
+            if progress is not None and read - reported >= PROGRESS_EVERY:
+                reported = read
+                progress(read)
+        run.finish(until)
+    finally:
+        gc.enable()
+        writer.close()
+    if progress is not None:
+        progress(read)
+    return Summary(records, run.counts, run.clock)
+
+
+def _merged(paths: Sequence[Path], registry: Registry) -> Iterator[Record]:
+    files = [_records(path, number, registry) for number, path in enumerate(paths)]
+    return files[0] if len(files) == 1 else heapq.merge(*files, key=_position)
+
+
+def _records(path: Path, number: int, registry: Registry) -> Iterator[Record]:
+    read = Reader(registry).read
+    clock = 0
+    with path.open("rb") as file:
+        for line, text in enumerate(file, 1):
+            text = text.rstrip(b"\r\n")
+            if not text:
+                continue
+            results = read(text, None, fallback=clock)
+            for result in results:
+                if isinstance(result, Touchpoint) and result.received > clock:
+                    clock = result.received
+            yield Record(clock, number, line, text, results)
+
+
+def _position(record: Record) -> tuple[int, int, int]:
+    return record[:3]
