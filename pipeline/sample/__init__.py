@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from pipeline.sample.arrival import arrivals
+from pipeline.core import times
+from pipeline.sample.arrival import Arrival, arrivals
 from pipeline.sample.people import SHOWCASE as SHOWCASE
 from pipeline.sample.people import WINDOW_END as WINDOW_END
 from pipeline.sample.people import WINDOW_START as WINDOW_START
@@ -18,11 +19,11 @@ from pipeline.sample.stories import journeys
 from pipeline.sample.wire import encode, key_of
 
 CLOUDEVENTS = (("content-type", b"application/cloudevents+json; charset=UTF-8"),)
-REQUEST = (("content-type", b"application/json"),)
 
 
 class SampleRecord(NamedTuple):
-    """A record for the `touchpoints` topic. received: microseconds since 1970-01-01 UTC, for the record's timestamp."""
+    """A record for the `touchpoints` topic. received: microseconds since 1970-01-01 UTC. The headers say it too where
+    the value has no place for it."""
 
     received: int
     key: bytes | None
@@ -39,13 +40,12 @@ def generate(
     and nothing that a reader refuses."""
     events = journeys(seed, shoppers, touchpoints)
     for arrival in arrivals(events, seed, clean=cloudevents_only):
-        if isinstance(arrival.what, bytes):
-            yield SampleRecord(arrival.received, None, arrival.what, ())
-            continue
-        headers = CLOUDEVENTS if arrival.tracker == "cloudevents" else REQUEST
-        yield SampleRecord(
-            arrival.received,
-            key_of(arrival.what[0]),
-            encode(arrival.tracker, arrival.what, arrival.received),
-            headers,
-        )
+        yield _record(arrival)
+
+
+def _record(arrival: Arrival) -> SampleRecord:
+    received, what = arrival.received, arrival.what
+    headers = CLOUDEVENTS if arrival.tracker == "cloudevents" else (("ce_recordedtime", times.text(received).encode()),)
+    if isinstance(what, bytes):
+        return SampleRecord(received, None, what, headers)
+    return SampleRecord(received, key_of(what[0]), encode(arrival.tracker, what, received), headers)
