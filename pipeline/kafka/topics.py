@@ -1,0 +1,282 @@
+"""The topics: one table of what they must be, and the difference to what the brokers have.
+
+Rules. The number of partitions of touchpoints, mail and state is the number of shards, for the life of a deployment: it
+is never changed here, and a worker refuses to start when they differ. What keeps data right (clean-up, sizes, in-sync
+replicas, time stamps) is held; how long data are kept is only set when a topic is made and then the operator's.
+Larger records and longer retention of touchpoints may be chosen; what is derived from them follows.
+All time stamps are LogAppendTime: retention and compaction count from arrival, whatever clock or backlog a producer
+has, and the default of a touchpoint's received time is the broker's word. Times of events are inside the records.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+    TopicMetadata,
+)
+
+from pipeline.settings import Settings
+
+DAY_MS = 86_400_000
+TOUCHPOINT_BYTES_MAX = 1_048_588
+"""The broker's own default for a batch."""
+ENVELOPE_BYTES_MAX = 65_536
+"""What a record derived from a touchpoint may add to it: a dead letter's headers, a message's envelope."""
+REQUEST_S = 30.0
+LEADERS_S = 30.0
+
+AT_LEAST = ("max.message.bytes", "min.insync.replicas", "retention.ms")
+"""Held settings that an operator may raise."""
+DELETE = {"cleanup.policy": "delete"}
+COMPACT = {"cleanup.policy": "compact"}
+COMPACTED_WITHIN = {"max.compaction.lag.ms": str(7 * DAY_MS), "min.compaction.lag.ms": "60000"}
+"""A minute for those who follow every version; and what was erased is gone from the disks within a week."""
+
+
+@dataclass(frozen=True)
+class Topic:
+    """What a topic must be. `held` settings are always restored, `first` ones only set when the topic is made.
+    `fixed`: exactly one partition per shard, else at first as many (`single`: one)."""
+
+    name: str
+    held: Mapping[str, str]
+    first: Mapping[str, str] = field(default_factory=dict)
+    fixed: bool = False
+    single: bool = False
+
+    def partitions(self, shards: int) -> int:
+        return 1 if self.single else shards
+
+
+def _kept(days: int) -> dict[str, str]:
+    return {"retention.ms": str(days * DAY_MS)}
+
+
+TABLE: tuple[Topic, ...] = (
+    Topic("touchpoints", DELETE, _kept(30), fixed=True),
+    Topic("profiles", COMPACT, COMPACTED_WITHIN),
+    Topic("identities", COMPACT, COMPACTED_WITHIN),
+    Topic("profile-changes", DELETE, _kept(30)),
+    Topic("triggers", DELETE, _kept(30)),
+    Topic("products", COMPACT, COMPACTED_WITHIN),
+    Topic("dead-letters", DELETE, _kept(30)),
+    Topic("mail", DELETE, _kept(30), fixed=True),
+    Topic("state", COMPACT, {"max.compaction.lag.ms": str(7 * DAY_MS), "segment.bytes": "134217728"}, fixed=True),
+    Topic("progress", COMPACT, {"segment.bytes": "16777216"}, single=True),
+)
+FIXED = tuple(topic.name for topic in TABLE if topic.fixed)
+APPLY = "selvedge topics apply"
+
+
+class TopicsWrong(Exception):
+    """The topics are not what a worker needs, or cannot be made so. The message says which, and what to do."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One thing that is not as wanted. `topic` is the full name, `what` "topic", "partitions", "replication" or the
+    name of a setting; `real` None: there is none. `remedy`: what the operator must do, since `apply` does not."""
+
+    topic: str
+    what: str
+    real: str | None
+    wanted: str
+    remedy: str | None = None
+
+    def __str__(self) -> str:
+        if self.what == "topic":
+            return f"{self.topic}: is missing; wanted: {self.wanted}"
+        text = f"{self.topic}: {self.what} is {self.real}, wanted {self.wanted}"
+        return f"{text}; {self.remedy}" if self.remedy else text
+
+
+def plan(settings: Settings, admin: AdminClient | None = None) -> list[Difference]:
+    """Everything that `apply` would do or refuse to do, in the order of the table."""
+    admin = admin or AdminClient(settings.librdkafka())
+    metadata = _metadata(admin)
+    there = [topic for topic in TABLE if settings.topic(topic.name) in metadata.topics]
+    real = _real_settings(admin, [settings.topic(topic.name) for topic in there])
+    touchpoints = real.get(settings.topic("touchpoints"), {})
+    differences: list[Difference] = []
+    for topic in TABLE:
+        name = settings.topic(topic.name)
+        if topic in there:
+            differences += _of_layout(topic, settings, metadata.topics[name])
+            differences += _of_settings(name, _held(topic, settings, touchpoints), real[name])
+        else:
+            differences.append(Difference(name, "topic", None, _described(topic, settings)))
+    return differences
+
+
+def apply(settings: Settings, admin: AdminClient | None = None) -> list[Difference]:
+    """Makes what is missing, restores what is held, waits until every partition has a leader. Returns what differed;
+    those with a remedy still do. Raises TopicsWrong, having done nothing, if the number of shards would change."""
+    admin = admin or AdminClient(settings.librdkafka())
+    differences = plan(settings, admin)
+    refused = [difference for difference in differences if difference.what == "partitions"]
+    if refused:
+        raise TopicsWrong("; ".join(str(difference) for difference in refused))
+    missing = {difference.topic for difference in differences if difference.what == "topic"}
+    _create(admin, settings, [topic for topic in TABLE if settings.topic(topic.name) in missing])
+    _restore(admin, [one for one in differences if one.what != "topic" and one.remedy is None])
+    _wait_for_leaders(admin, [settings.topic(topic.name) for topic in TABLE])
+    return differences
+
+
+def check(settings: Settings, admin: AdminClient | None = None) -> int:
+    """The number of shards, if all topics are there and fit together; asked by a worker at its start. Needs no more
+    than metadata, so it serves the embedded broker too. Raises TopicsWrong."""
+    admin = admin or AdminClient(settings.librdkafka())
+    topics = _metadata(admin).topics
+    missing = [settings.topic(topic.name) for topic in TABLE if settings.topic(topic.name) not in topics]
+    if missing:
+        raise TopicsWrong(f"missing topics: {', '.join(missing)}; make them with: {APPLY}")
+    partitions = {settings.topic(name): len(topics[settings.topic(name)].partitions) for name in FIXED}
+    shards = partitions[settings.topic("state")]
+    if len(set(partitions.values())) > 1:
+        counts = ", ".join(f"{name} has {count}" for name, count in partitions.items())
+        raise TopicsWrong(
+            f"these topics must have the same number of partitions, the number of shards: {counts}; delete the wrong "
+            f"one if nothing is in it, or choose another SELVEDGE_PREFIX, then: {APPLY}"
+        )
+    return shards
+
+
+def _described(topic: Topic, settings: Settings) -> str:
+    partitions = topic.partitions(settings.shards)
+    return f"{partitions} partitions, {settings.replication} replicas, {topic.held['cleanup.policy']}"
+
+
+def _of_layout(topic: Topic, settings: Settings, metadata: TopicMetadata) -> Iterable[Difference]:
+    name = settings.topic(topic.name)
+    count = len(metadata.partitions)
+    if topic.fixed and count != settings.shards:
+        remedy = f"never changed: set SELVEDGE_SHARDS={count}, or choose another SELVEDGE_PREFIX and rebuild"
+        yield Difference(name, "partitions", str(count), str(settings.shards), remedy)
+    replicas = min(len(partition.replicas) for partition in metadata.partitions.values())
+    if replicas != settings.replication:
+        remedy = "move its partitions with kafka-reassign-partitions, or set SELVEDGE_REPLICATION"
+        yield Difference(name, "replication", str(replicas), str(settings.replication), remedy)
+
+
+def _held(topic: Topic, settings: Settings, touchpoints: Mapping[str, str]) -> dict[str, str]:
+    """The settings a topic must have, beside the real ones of touchpoints (none: they are still to be made)."""
+    bytes_max = max(TOUCHPOINT_BYTES_MAX, int(touchpoints.get("max.message.bytes", "0")))
+    held = {
+        **topic.held,
+        "compression.type": "producer",
+        "max.message.bytes": str(bytes_max if topic.name == "touchpoints" else bytes_max + ENVELOPE_BYTES_MAX),
+        "message.timestamp.type": "LogAppendTime",
+        "min.insync.replicas": str(max(1, min(2, settings.replication - 1))),
+    }
+    if topic.name == "mail" and "retention.ms" in touchpoints:
+        # What a touchpoint caused must not be gone before the touchpoint.
+        held["retention.ms"] = touchpoints["retention.ms"]
+    return held
+
+
+def _of_settings(name: str, held: Mapping[str, str], real: Mapping[str, str]) -> Iterable[Difference]:
+    for setting, value in held.items():
+        if not _satisfied(setting, real.get(setting), value):
+            yield Difference(name, setting, real.get(setting), value)
+
+
+def _satisfied(setting: str, real: str | None, wanted: str) -> bool:
+    if real is None or setting not in AT_LEAST:
+        return real == wanted
+    return _size(real) >= _size(wanted)
+
+
+def _size(text: str) -> float:
+    """A negative size means without limit."""
+    return int(text) if int(text) >= 0 else float("inf")
+
+
+def _metadata(admin: AdminClient) -> Any:
+    return admin.list_topics(timeout=REQUEST_S)
+
+
+def _real_settings(admin: AdminClient, names: list[str]) -> dict[str, dict[str, str]]:
+    resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
+    if not resources:
+        return {}
+    answers = admin.describe_configs(resources, request_timeout=REQUEST_S)
+    return {
+        resource.name: {name: entry.value for name, entry in answer.result().items()}
+        for resource, answer in answers.items()
+    }
+
+
+def _create(admin: AdminClient, settings: Settings, topics: list[Topic]) -> None:
+    metadata = _metadata(admin)
+    if topics and len(metadata.brokers) < settings.replication:
+        raise TopicsWrong(
+            f"{settings.replication} replicas need as many brokers, the cluster has {len(metadata.brokers)}: "
+            f"set SELVEDGE_REPLICATION={len(metadata.brokers)}"
+        )
+    source = settings.topic("touchpoints")
+    touchpoints = _real_settings(admin, [source])[source] if source in metadata.topics else {}
+    news = [
+        NewTopic(
+            settings.topic(topic.name),
+            num_partitions=topic.partitions(settings.shards),
+            replication_factor=settings.replication,
+            config=dict(topic.first) | _held(topic, settings, touchpoints),
+        )
+        for topic in topics
+    ]
+    if news:
+        _finish(admin.create_topics(news, request_timeout=REQUEST_S), lambda name: f"{name} could not be made")
+
+
+def _restore(admin: AdminClient, differences: list[Difference]) -> None:
+    resources = [
+        ConfigResource(ResourceType.TOPIC, topic, incremental_configs=_entries(differences, topic))
+        for topic in dict.fromkeys(difference.topic for difference in differences)
+    ]
+    if resources:
+        answers = admin.incremental_alter_configs(resources, request_timeout=REQUEST_S)
+        _finish(answers, lambda resource: f"{resource.name} could not be changed")
+
+
+def _entries(differences: list[Difference], topic: str) -> list[ConfigEntry]:
+    operation = AlterConfigOpType.SET
+    return [
+        ConfigEntry(one.what, one.wanted, incremental_operation=operation) for one in differences if one.topic == topic
+    ]
+
+
+def _finish(answers: Mapping[Any, Any], failed: Callable[[Any], str]) -> None:
+    for subject, answer in answers.items():
+        try:
+            answer.result()
+        except KafkaException as error:
+            raise TopicsWrong(f"{failed(subject)}: {error.args[0].str()}") from None
+
+
+def _wait_for_leaders(admin: AdminClient, names: list[str]) -> None:
+    deadline = time.monotonic() + LEADERS_S
+    while waiting := _leaderless(admin, names):
+        if time.monotonic() > deadline:
+            raise TopicsWrong(f"after {LEADERS_S:.0f} s these topics have partitions without a leader: {waiting}")
+        time.sleep(0.1)
+
+
+def _leaderless(admin: AdminClient, names: list[str]) -> str:
+    topics = _metadata(admin).topics
+    return ", ".join(
+        name
+        for name in names
+        if name not in topics or any(partition.leader < 0 for partition in topics[name].partitions.values())
+    )

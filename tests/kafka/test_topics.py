@@ -1,0 +1,142 @@
+"""`topics plan` and `apply`: what is wanted is made, what is right stays, what would break a deployment is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import pytest
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
+
+from pipeline.kafka import topics
+from pipeline.kafka.topics import TABLE, TopicsWrong, apply, check, plan
+from pipeline.settings import Settings
+
+
+@pytest.fixture
+def admin(settings: Settings) -> AdminClient:
+    return AdminClient(settings.librdkafka())
+
+
+def config(admin: AdminClient, topic: str) -> dict[str, str]:
+    resource = ConfigResource(ResourceType.TOPIC, topic)
+    return {name: entry.value for name, entry in admin.describe_configs([resource])[resource].result().items()}
+
+
+def change(admin: AdminClient, topic: str, values: Mapping[str, str]) -> None:
+    entries = [ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in values.items()]
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
+    admin.incremental_alter_configs([resource])[resource].result()
+
+
+def create(admin: AdminClient, topic: str, partitions: int) -> None:
+    admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result()
+
+
+def test_a_plan_for_nothing_there_names_every_topic_and_changes_nothing(settings: Settings) -> None:
+    differences = plan(settings)
+    assert [one.topic for one in differences] == [settings.topic(topic.name) for topic in TABLE]
+    assert str(differences[0]) == f"{settings.prefix}.touchpoints: is missing; wanted: 4 partitions, 1 replicas, delete"
+    assert plan(settings) == differences
+
+
+def test_after_apply_there_is_no_difference_and_a_worker_may_start(settings: Settings) -> None:
+    apply(settings)
+    assert plan(settings) == []
+    assert check(settings) == settings.shards
+    assert apply(settings) == []
+
+
+def test_topics_are_made_as_the_table_says(settings: Settings, admin: AdminClient) -> None:
+    apply(settings)
+    real = admin.list_topics(timeout=10).topics
+    assert {topic.name: len(real[settings.topic(topic.name)].partitions) for topic in TABLE} == {
+        topic.name: 1 if topic.name == "progress" else settings.shards for topic in TABLE
+    }
+    touchpoints, mail = config(admin, settings.topic("touchpoints")), config(admin, settings.topic("mail"))
+    assert touchpoints["cleanup.policy"] == "delete"
+    assert config(admin, settings.topic("state"))["cleanup.policy"] == "compact"
+    assert {config(admin, settings.topic(topic.name))["message.timestamp.type"] for topic in TABLE} == {"LogAppendTime"}
+    assert int(mail["max.message.bytes"]) - int(touchpoints["max.message.bytes"]) == topics.ENVELOPE_BYTES_MAX
+    assert int(mail["retention.ms"]) >= int(touchpoints["retention.ms"])
+
+
+def test_what_is_held_is_restored_and_what_is_the_operators_stays(settings: Settings, admin: AdminClient) -> None:
+    apply(settings)
+    state, triggers = settings.topic("state"), settings.topic("triggers")
+    change(admin, state, {"cleanup.policy": "delete"})
+    change(admin, triggers, {"retention.ms": "1000000"})
+    assert [str(one) for one in plan(settings)] == [f"{state}: cleanup.policy is delete, wanted compact"]
+    apply(settings)
+    assert plan(settings) == []
+    assert config(admin, state)["cleanup.policy"] == "compact"
+    assert config(admin, triggers)["retention.ms"] == "1000000"
+
+
+@pytest.mark.parametrize("retention_ms", ["7776000000", "-1"])
+def test_mail_is_kept_as_long_as_touchpoints_whatever_the_operator_chose(
+    settings: Settings, admin: AdminClient, retention_ms: str
+) -> None:
+    apply(settings)
+    change(admin, settings.topic("touchpoints"), {"retention.ms": retention_ms})
+    assert [(one.topic, one.what) for one in plan(settings)] == [(settings.topic("mail"), "retention.ms")]
+    apply(settings)
+    assert config(admin, settings.topic("mail"))["retention.ms"] == retention_ms
+    assert plan(settings) == []
+
+
+def test_larger_touchpoints_make_larger_derived_records(settings: Settings, admin: AdminClient) -> None:
+    apply(settings)
+    change(admin, settings.topic("touchpoints"), {"max.message.bytes": "2000000"})
+    apply(settings)
+    assert config(admin, settings.topic("touchpoints"))["max.message.bytes"] == "2000000"
+    assert config(admin, settings.topic("dead-letters"))["max.message.bytes"] == "2065536"
+    assert plan(settings) == []
+
+
+@pytest.mark.parametrize("name", ["touchpoints", "mail", "state"])
+def test_the_number_of_shards_is_never_changed(settings: Settings, admin: AdminClient, name: str) -> None:
+    create(admin, settings.topic(name), 2)
+    with pytest.raises(TopicsWrong, match=rf"{name}: partitions is 2, wanted 4; never changed: set SELVEDGE_SHARDS=2"):
+        apply(settings)
+    assert [topic for topic in admin.list_topics(timeout=10).topics if topic.startswith(settings.prefix)] == [
+        settings.topic(name)
+    ]
+
+
+def test_output_topics_may_have_other_numbers_of_partitions(settings: Settings, admin: AdminClient) -> None:
+    create(admin, settings.topic("profiles"), 7)
+    apply(settings)
+    assert plan(settings) == []
+    assert check(settings) == settings.shards
+
+
+def test_a_worker_is_told_which_topics_are_missing_and_the_command_that_makes_them(
+    settings: Settings, admin: AdminClient
+) -> None:
+    apply(settings)
+    admin.delete_topics([settings.topic("mail")])[settings.topic("mail")].result()
+    with pytest.raises(TopicsWrong) as caught:
+        check(settings)
+    assert str(caught.value) == f"missing topics: {settings.topic('mail')}; make them with: selvedge topics apply"
+
+
+def test_a_worker_is_told_which_topic_does_not_fit_the_others(settings: Settings, admin: AdminClient) -> None:
+    create(admin, settings.topic("mail"), 3)
+    for topic in TABLE:
+        if topic.name != "mail":
+            create(admin, settings.topic(topic.name), 4)
+    with pytest.raises(TopicsWrong, match=rf"{settings.prefix}.mail has 3, .*{settings.prefix}.state has 4"):
+        check(settings)
+
+
+def test_more_replicas_than_brokers_are_refused_with_the_setting_to_change(settings: Settings) -> None:
+    with pytest.raises(TopicsWrong, match=r"3 replicas need as many brokers, the cluster has 1: set SELVEDGE_REPLI"):
+        apply(dataclasses.replace(settings, replication=3))
+
+
+def test_another_number_of_replicas_is_shown_but_left_to_the_operator(settings: Settings) -> None:
+    apply(settings)
+    differences = [one for one in plan(dataclasses.replace(settings, replication=2)) if one.what == "replication"]
+    assert len(differences) == len(TABLE)
+    assert all("kafka-reassign-partitions" in str(one) for one in differences)
