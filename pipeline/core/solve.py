@@ -196,7 +196,6 @@ def _in_order(
     return [(a, b, -minus_time) for _, minus_time, _, _, _, a, b in keyed]
 
 
-
 class _Limits:
     """How much of what a person may hold, as one integer with a field per limit.
 
