@@ -107,7 +107,7 @@ class Data(msgspec.Struct, gc=False, omit_defaults=True):
     cart: CartRef | None = None
     order: OrderRef | None = None
     items: list[Item] = []
-    list: ListRef | None = None
+    shared_list: ListRef | None = msgspec.field(default=None, name="list")
     store: Store | None = None
     campaign: Campaign | None = None
     consent: ConsentRef | None = None
