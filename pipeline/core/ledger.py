@@ -1,0 +1,64 @@
+"""The ledger: what was published of each trigger. It is kept in seats, so that a trigger moves with its shopper.
+
+A trigger's entry is in the seat of the identifier whose fragment holds the change that the trigger was made from.
+An entry is replaced as a whole: a new revision, never an edit. Times are whole microseconds.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from pipeline.core.times import DAY
+
+KEPT: Final = 90 * DAY
+"""How long after its evaluation a trigger can matter to anything: the longest window of a profile."""
+
+
+class Cover(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A cart as a trigger told of it: its newest change then, and a digest of its contents."""
+
+    time: int
+    event: str
+    source: str
+    contents: int
+
+
+class Told(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """One trigger as last published. status: fired, recovered, retracted or suppressed.
+
+    covers: the lead cart, then the other carts. peers: trigger ids that were live when it fired. channels: names of the
+    channels it allowed. record: the record as fired, JSON; empty unless the trigger can still change."""
+
+    trigger_id: str
+    episode_id: str
+    family: str
+    step: int
+    n: int
+    status: str
+    reason: str | None
+    reasons: tuple[str, ...]
+    via_link: bool | None
+    revision: int
+    anchor_at: int
+    deadline_at: int
+    evaluated_at: int
+    covers: tuple[Cover, ...]
+    fired_at: int = 0
+    """0: never."""
+    send_not_before: int = 0
+    expires_at: int = 0
+    recovery_url: str | None = None
+    peers: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+    record: bytes = b""
+
+    @property
+    def live(self) -> bool:
+        return self.status in ("fired", "recovered")
+
+
+def outlived(told: Told, now: int) -> bool:
+    """Whether an entry can be dropped from its seat."""
+    return now - max(told.evaluated_at, told.deadline_at) > KEPT
