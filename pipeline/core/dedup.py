@@ -31,7 +31,7 @@ class Dedup:
 
     def first(self, event: str, source: str, anchor: str, received: int) -> bool:
         """Whether this touchpoint was not folded before within the window; from now on it was."""
-        digest = xxhash.xxh3_64_intdigest(f"{event}\n{source}\n{anchor}")
+        digest = xxhash.xxh3_64_intdigest(f"{event}\n{source}\n{anchor}".encode())
         known = self._folded.get(digest)
         if known is not None and -self._window <= received - known <= self._window:
             return False

@@ -27,7 +27,7 @@ class Judge:
         registry: Registry,
         out: Callable[[Output], None],
         seat_of: Callable[[Id], Seat],
-        put: Callable[[str, Seat], None],
+        put: Callable[[Id, Seat], None],
         count: Callable[[str], None],
     ) -> None:
         self._registry, self._out = registry, out

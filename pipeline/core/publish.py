@@ -35,7 +35,7 @@ class Publisher:
         out: Callable[[Output], None],
         fragment_of: Callable[[Id], Fragment | None],
         seat_of: Callable[[Id], Seat],
-        put: Callable[[str, Seat], None],
+        put: Callable[[Id, Seat], None],
         count: Callable[[str], None],
     ) -> None:
         self._registry, self._out, self._count = registry, out, count

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
+from pipeline.core.touchpoint import Id
+
 T = TypeVar("T")
 
 
@@ -17,7 +19,7 @@ class Rows(Generic[T]):
         self,
         encode: Callable[[T], bytes],
         decode: Callable[[bytes], T],
-        key: Callable[[str], bytes],
+        key: Callable[[Id], bytes],
         *,
         durable: bool,
         cache_max: int = 50_000,
@@ -25,14 +27,14 @@ class Rows(Generic[T]):
         self._encode, self._decode, self._key = encode, decode, key
         self._durable, self._cache_max = durable, cache_max
         self._rows: dict[bytes, bytes] = {}
-        self._hot: dict[str, T] = {}
-        self._changed: dict[str, None] = {}
+        self._hot: dict[Id, T] = {}
+        self._changed: dict[Id, None] = {}
         self.get_hot = self._hot.get
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def get(self, name: str) -> T | None:
+    def get(self, name: Id) -> T | None:
         row = self._hot.get(name)
         if row is None:
             encoded = self._rows.get(self._key(name))
@@ -41,25 +43,25 @@ class Rows(Generic[T]):
             row = self._hot[name] = self._decode(encoded)
         return row
 
-    def put(self, name: str, row: T) -> None:
+    def put(self, name: Id, row: T) -> None:
         """Stores a new row, or notes that a row got from here was changed in place."""
         self._hot[name] = row
         self._changed[name] = None
 
-    def put_row(self, name: str, row: bytes) -> None:
+    def put_row(self, name: Id, row: bytes) -> None:
         """Stores a new row as bytes."""
         self._hot.pop(name, None)
         self._rows[self._key(name)] = row
         self._changed[name] = None
 
-    def encoded(self, name: str) -> bytes | None:
+    def encoded(self, name: Id) -> bytes | None:
         """The row as bytes, changes of this epoch included."""
         row = self._hot.get(name)
         if row is not None and (name in self._changed or not self._durable):
             return self._encode(row)
         return self._rows.get(self._key(name))
 
-    def drop(self, name: str) -> None:
+    def drop(self, name: Id) -> None:
         self._hot.pop(name, None)
         self._rows.pop(self._key(name), None)
         self._changed[name] = None

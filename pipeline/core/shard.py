@@ -373,8 +373,8 @@ class Shard:
                 if wake:
                     self.timers.arm(root, wake)
             elif kind == b"O":
-                root, name = row.decode().split("\n")
-                self.orphans[Id(name)] = Id(root)
+                root, name = map(Id, row.decode().split("\n"))
+                self.orphans[name] = root
                 continue
             kinds[kind].load(key, row)
 
