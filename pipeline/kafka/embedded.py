@@ -1,9 +1,10 @@
 """An embedded broker for the demo and for tests: librdkafka's mock cluster, in this process, on 127.0.0.1.
 
 Other processes may connect to it; it lives until the context is left. What it cannot do, and what therefore holds:
-no CreateTopics from clients (the topics of the table are made here), no settings of topics, no compaction; rows of
-aborted transactions stay visible (under crashes it is at least once); control batches have no valid CRC (aiokafka
-needs `check_crcs=False`); about 5 MB or 100,000 messages a partition, then it forgets the oldest: `overflow` tells.
+no CreateTopics from clients (the topics of the table are made here), no settings of topics, no compaction; it takes
+calls that fence but bars nobody, and rows of aborted transactions stay visible (under crashes it is at least once);
+control batches have no valid CRC (aiokafka needs `check_crcs=False`); about 5 MB or 100,000 messages a partition, then
+it forgets the oldest: `overflow` tells.
 The mock's API is C only, so it is called through ctypes, in the library that confluent-kafka itself has loaded.
 """
 

@@ -34,7 +34,7 @@ TOUCHPOINT_BYTES_MAX = 1_048_588
 ENVELOPE_BYTES_MAX = 65_536
 """What a record derived from a touchpoint may add to it: a dead letter's headers, a message's envelope."""
 REQUEST_S = 30.0
-LEADERS_S = 30.0
+DONE_S = 30.0
 
 AT_LEAST = ("max.message.bytes", "min.insync.replicas", "retention.ms")
 """Held settings that an operator may raise."""
@@ -120,8 +120,9 @@ def plan(settings: Settings, admin: AdminClient | None = None) -> list[Differenc
 
 
 def apply(settings: Settings, admin: AdminClient | None = None) -> list[Difference]:
-    """Makes what is missing, restores what is held, waits until every partition has a leader. Returns what differed;
-    those with a remedy still do. Raises TopicsWrong, having done nothing, if the number of shards would change."""
+    """Makes what is missing, restores what is held, waits until the brokers show it and every partition has a leader.
+    Returns what differed; those with a remedy still do. Raises TopicsWrong, having done nothing, if the number of
+    shards would change."""
     admin = admin or AdminClient(settings.librdkafka())
     differences = plan(settings, admin)
     refused = [difference for difference in differences if difference.what == "partitions"]
@@ -130,7 +131,7 @@ def apply(settings: Settings, admin: AdminClient | None = None) -> list[Differen
     missing = {difference.topic for difference in differences if difference.what == "topic"}
     _create(admin, settings, [topic for topic in TABLE if settings.topic(topic.name) in missing])
     _restore(admin, [one for one in differences if one.what != "topic" and one.remedy is None])
-    _wait_for_leaders(admin, [settings.topic(topic.name) for topic in TABLE])
+    _wait_until_done(admin, settings)
     return differences
 
 
@@ -265,18 +266,19 @@ def _finish(answers: Mapping[Any, Any], failed: Callable[[Any], str]) -> None:
             raise TopicsWrong(f"{failed(subject)}: {error.args[0].str()}") from None
 
 
-def _wait_for_leaders(admin: AdminClient, names: list[str]) -> None:
-    deadline = time.monotonic() + LEADERS_S
-    while waiting := _leaderless(admin, names):
+def _wait_until_done(admin: AdminClient, settings: Settings) -> None:
+    """Brokers acknowledge a change before all of them show it, and a topic before it has leaders."""
+    deadline = time.monotonic() + DONE_S
+    while left := [str(one) for one in plan(settings, admin) if one.remedy is None] or _leaderless(admin, settings):
         if time.monotonic() > deadline:
-            raise TopicsWrong(f"after {LEADERS_S:.0f} s these topics have partitions without a leader: {waiting}")
+            raise TopicsWrong(f"not done after {DONE_S:.0f} s: {'; '.join(left)}")
         time.sleep(0.1)
 
 
-def _leaderless(admin: AdminClient, names: list[str]) -> str:
+def _leaderless(admin: AdminClient, settings: Settings) -> list[str]:
     topics = _metadata(admin).topics
-    return ", ".join(
-        name
-        for name in names
+    return [
+        f"{name} has partitions without a leader"
+        for name in (settings.topic(topic.name) for topic in TABLE)
         if name not in topics or any(partition.leader < 0 for partition in topics[name].partitions.values())
-    )
+    ]

@@ -76,4 +76,4 @@ def _delete_topics(bootstrap: str, prefix: str) -> None:
     names = [name for name in admin.list_topics(timeout=10).topics if name.startswith(f"{prefix}.")]
     if names:
         for deletion in admin.delete_topics(names).values():
-            deletion.result(timeout=10)
+            deletion.exception(timeout=10)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from aiokafka import AIOKafkaConsumer
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from pipeline.kafka.embedded import EmbeddedBroker
 from pipeline.kafka.topics import TABLE, check
@@ -83,21 +83,6 @@ def test_a_transaction_is_committed_and_read_by_aiokafka(embedded: str) -> None:
             await consumer.stop()
 
     assert asyncio.run(read()) == [b"0", b"1", b"2"]
-
-
-def test_a_newer_incarnation_of_a_transactional_id_bars_the_older(embedded: str) -> None:
-    older = Producer({"bootstrap.servers": embedded, "transactional.id": "same"})
-    older.init_transactions(10)
-    older.begin_transaction()
-    newer = Producer({"bootstrap.servers": embedded, "transactional.id": "same"})
-    newer.init_transactions(10)
-    try:
-        older.produce(TOUCHPOINTS, b"late", partition=0)
-        older.commit_transaction(10)
-    except KafkaException as error:
-        assert error.args[0].fatal() or error.args[0].txn_requires_abort()
-    else:
-        raise AssertionError("the older one committed")
 
 
 def test_what_the_demo_sends_is_kept_whole_and_an_overflow_is_told() -> None:

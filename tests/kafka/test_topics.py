@@ -11,6 +11,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from pipeline.kafka import topics
 from pipeline.kafka.topics import TABLE, TopicsWrong, apply, check, plan
 from pipeline.settings import Settings
+from tests.kafka.eventually import eventually
 
 
 @pytest.fixture
@@ -27,10 +28,17 @@ def change(admin: AdminClient, topic: str, values: Mapping[str, str]) -> None:
     entries = [ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in values.items()]
     resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
     admin.incremental_alter_configs([resource])[resource].result()
+    eventually(lambda: values.items() <= config(admin, topic).items())
 
 
 def create(admin: AdminClient, topic: str, partitions: int) -> None:
     admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result()
+    eventually(lambda: topic in admin.list_topics(timeout=10).topics)
+
+
+def delete(admin: AdminClient, topic: str) -> None:
+    admin.delete_topics([topic])[topic].result()
+    eventually(lambda: topic not in admin.list_topics(timeout=10).topics)
 
 
 def test_a_plan_for_nothing_there_names_every_topic_and_changes_nothing(settings: Settings) -> None:
@@ -115,7 +123,7 @@ def test_a_worker_is_told_which_topics_are_missing_and_the_command_that_makes_th
     settings: Settings, admin: AdminClient
 ) -> None:
     apply(settings)
-    admin.delete_topics([settings.topic("mail")])[settings.topic("mail")].result()
+    delete(admin, settings.topic("mail"))
     with pytest.raises(TopicsWrong) as caught:
         check(settings)
     assert str(caught.value) == f"missing topics: {settings.topic('mail')}; make them with: selvedge topics apply"
