@@ -123,7 +123,8 @@ class Return(msgspec.Struct, array_like=True, gc=False, frozen=True):
 
 class Change(msgspec.Struct, array_like=True, gc=False, frozen=True):
     """One change of a cart. kind: add, remove, set (snapshot: the lines replace the cart's) or checkout (no lines of
-    its own: stage only). stage: cart or checkout."""
+    its own: stage only). stage: cart or checkout. transient: what an implicit cart of this touchpoint would hang on;
+    only where the cart has an id."""
 
     time: int
     event: str
@@ -138,6 +139,7 @@ class Change(msgspec.Struct, array_like=True, gc=False, frozen=True):
     currency: str | None = None
     value: str | None = None
     device: str | None = None
+    transient: Id | None = None
 
 
 class Cart(msgspec.Struct, array_like=True, gc=False):

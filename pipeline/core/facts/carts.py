@@ -30,7 +30,7 @@ _NO_CART: Final = CartRef()
 
 def fold_cart(fragment: Fragment, tp: Touchpoint, registry: Registry) -> None:
     bounds = registry.policy.bounds
-    change = _change(fragment, tp, bounds.lines_per_cart)
+    change = _change(fragment, tp, registry)
     if change is None:
         return
     cart = _cart(fragment, tp, registry)
@@ -43,13 +43,13 @@ def fold_cart(fragment: Fragment, tp: Touchpoint, registry: Registry) -> None:
         drop_oldest(fragment, "carts", fragment.carts, bounds.carts, _newest_change)
 
 
-def _change(fragment: Fragment, tp: Touchpoint, lines_max: int) -> Change | None:
+def _change(fragment: Fragment, tp: Touchpoint, registry: Registry) -> Change | None:
     """The change; None where items were named but none that can be known again, or a delta has none."""
     data = tp.data
     items = data.items
     kind = _KINDS[tp.type]
     stage = "checkout" if kind == "checkout" else "cart"
-    lines = lines_of(fragment, items, lines_max) if items else []
+    lines = lines_of(fragment, items, registry.policy.bounds.lines_per_cart) if items else []
     if lines and stage == "checkout":
         kind = "set"
     elif not lines and (kind in ("add", "remove") or (items and kind == "set")):
@@ -70,6 +70,7 @@ def _change(fragment: Fragment, tp: Touchpoint, lines_max: int) -> Change | None
         ref.currency,
         None if value is None else plain(value),
         kind_of_device(data.device),
+        transient_of(tp, registry) if ref.id or ref.checkout_id else None,
     )
 
 
