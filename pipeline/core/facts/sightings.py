@@ -1,8 +1,8 @@
 """Which identifiers were seen together, when and how often.
 
 A set of identifiers is known by their texts. Of the sets the newest `sets_per_fragment` by (time, text) are kept; what
-an older one counted moves into the shares of its identifiers. Of the times of a set the newest 8 are kept, each with
-the time it was first received.
+an older one counted moves into the shares of its identifiers. Of the times of a set 8 are kept, each with the time it was
+first received: the one received first, since then the set is known, and the newest ones.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def see_again(sighting: Sighting, tp: Touchpoint) -> None:
     if time > last:
         seen.append((time, tp.received))
         if len(seen) > _TIMES_KEPT:
-            del seen[0]
+            _forget_time(seen)
     else:
         _note_time(seen, time, tp.received)
 
@@ -52,7 +52,13 @@ def _note_time(seen: list[tuple[int, int]], time: int, received: int) -> None:
         return
     seen.insert(place, (time, received))
     if len(seen) > _TIMES_KEPT:
-        del seen[0]
+        _forget_time(seen)
+
+
+def _forget_time(seen: list[tuple[int, int]]) -> None:
+    """Drops the oldest time that is not the one received first."""
+    known_since = min(received for _, received in seen)
+    del seen[1 if seen[0][1] == known_since else 0]
 
 
 def see_first(fragment: Fragment, key: str, tp: Touchpoint, registry: Registry) -> list[Id]:
