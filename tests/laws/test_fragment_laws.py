@@ -1,0 +1,152 @@
+"""Laws of folding: the order of touchpoints does not show in a fragment, nor how it was stored on the way."""
+
+from __future__ import annotations
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.core.events import KNOWN
+from pipeline.core.fold import fold
+from pipeline.core.fragment import Fragment
+from pipeline.core.times import MINUTE
+from pipeline.core.touchpoint import CartRef, ConsentRef, Data, Device, Id, Item, MessageRef, OrderRef, Touchpoint
+from tests.core.touchpoints import COOKIE, CUSTOMER, NOON, OTHER_COOKIE, REGISTRY, folded, registry
+
+FOLDED = sorted(
+    type for type in KNOWN if not type.startswith(("privacy.", "price.", "stock.changed", "identity.unlinked"))
+)
+TIMES = st.integers(-3000, 3000)
+OPTIONAL_ID = st.sampled_from([None, "1", "2"])
+MONEY = st.none() | st.decimals("0", "99.99", places=2)
+
+ITEMS = st.lists(
+    st.builds(
+        Item,
+        sku=st.sampled_from([None, "A", "B"]),
+        quantity=st.decimals("1", "3", places=0),
+        price=MONEY,
+        currency=st.sampled_from([None, "EUR", "USD"]),
+    ),
+    max_size=3,
+)
+DATA = st.builds(
+    Data,
+    session=OPTIONAL_ID,
+    device=st.none() | st.builds(Device, os=st.sampled_from([None, "iOS", "Android"])),
+    cart=st.none() | st.builds(CartRef, id=OPTIONAL_ID, checkout_id=OPTIONAL_ID, value=MONEY),
+    order=st.none() | st.builds(OrderRef, id=OPTIONAL_ID, total=MONEY, amount=MONEY),
+    items=ITEMS,
+    consent=st.none()
+    | st.builds(
+        ConsentRef, channel=st.sampled_from(["email", "sms"]), state=st.sampled_from(["granted", "denied", "revoked"])
+    ),
+    traits=st.dictionaries(st.sampled_from(["name", "city"]), st.sampled_from([None, "x", 1, ["y"]]), max_size=2),
+    message=st.none() | st.builds(MessageRef, trigger_id=OPTIONAL_ID),
+)
+
+
+@st.composite
+def touchpoints(draw: st.DrawFn, max_size: int = 25) -> list[Touchpoint]:
+    """Distinct events anchored at one customer, many at the same time."""
+    found = []
+    for number in range(draw(st.integers(1, max_size))):
+        type = draw(st.sampled_from([*FOLDED, "quiz.finished"]))
+        weaker = draw(st.sets(st.sampled_from([COOKIE, OTHER_COOKIE, Id("email:" + "0" * 64)]), max_size=2))
+        source = draw(st.sampled_from(["web/shop", "app/ios", "server/crm"]))
+        time = NOON + draw(TIMES) * MINUTE
+        found.append(
+            Touchpoint(
+                id=f"e{number}",
+                source=source,
+                channel=source.partition("/")[0],
+                type=type,
+                time=time,
+                received=time + draw(st.integers(0, 20)) * MINUTE,
+                ids=(CUSTOMER, *sorted(weaker)),
+                data=draw(DATA),
+                hints=draw(st.sampled_from([(), (("email", "x@y.z"),)])),
+            )
+        )
+    vetoes = draw(st.lists(st.tuples(TIMES, st.integers(0, 20)), max_size=3))
+    for number, (minute, late) in enumerate(vetoes):
+        time = NOON + minute * MINUTE
+        veto = Touchpoint(
+            id=f"v{number}",
+            source="call/desk",
+            channel="call",
+            type="identity.unlinked",
+            time=time,
+            received=time + late * MINUTE,
+            ids=(CUSTOMER, COOKIE),
+            data=Data(),
+        )
+        found.append(veto)
+    return found
+
+
+def facts(fragment: Fragment) -> dict[str, object]:
+    return {name: getattr(fragment, name) for name in fragment.__struct_fields__ if name != "version"}
+
+
+@given(touchpoints(), st.randoms(use_true_random=False))
+def test_any_order_folds_to_the_same_fragment(history, random):
+    shuffled = random.sample(history, len(history))
+    assert facts(folded(shuffled)) == facts(folded(history))
+
+
+@given(touchpoints(), st.randoms(use_true_random=False))
+def test_any_order_tells_the_index_of_the_same_identifiers(history, random):
+    def told(order: list[Touchpoint]) -> set[Id]:
+        fragment = Fragment(CUSTOMER)
+        return {id for tp in order for id in fold(fragment, tp, REGISTRY)}
+
+    assert told(random.sample(history, len(history))) == told(history) == {id for tp in history for id in tp.ids[1:]}
+
+
+@given(touchpoints(), st.integers(0, 30))
+def test_a_fragment_that_was_stored_on_the_way_is_the_same(history, at):
+    fragment = Fragment(CUSTOMER)
+    for number, tp in enumerate(history):
+        if number == at:
+            fragment = msgspec.msgpack.decode(msgspec.msgpack.encode(fragment), type=Fragment)
+        fold(fragment, tp, REGISTRY)
+    assert facts(fragment) == facts(folded(history))
+
+
+@given(touchpoints())
+def test_an_event_that_comes_again_after_the_window_adds_no_order_return_change_message_or_consent(history):
+    once, twice = folded(history), folded([*history, *history])
+    for name in ("orders", "returns", "carts", "clicks", "consents", "traits", "activity", "sessions", "vetoes"):
+        assert getattr(twice, name) == getattr(once, name)
+
+
+TIGHT = registry("[bounds]\nchanges_per_cart = 3\ntraits = 1\nday_buckets = 2\nlines_per_cart = 2")
+
+
+@given(touchpoints(), st.randoms(use_true_random=False))
+def test_what_bounds_keep_does_not_depend_on_the_order(history, random):
+    one, other = (facts(folded(order, TIGHT)) for order in (history, random.sample(history, len(history))))
+    counted = one.pop("dropped"), other.pop("dropped")
+    assert one == other
+    assert set(counted[0]) == set(counted[1])
+
+
+@given(touchpoints(), st.randoms(use_true_random=False))
+@settings(max_examples=50)
+def test_identifiers_are_counted_the_same_when_sets_are_dropped(history, random):
+    narrow = registry("[bounds]\nsets_per_fragment = 2")
+
+    def counted(order: list[Touchpoint]) -> dict[str, tuple[int, int, int]]:
+        fragment = folded(order, narrow)
+        assert len(fragment.sets) <= 2
+        shares = {id: [(seen.first, seen.last, seen.count)] for id, seen in fragment.rest.items()}
+        for key, sighting in fragment.sets.items():
+            for id in key.split("\n"):
+                shares.setdefault(Id(id), []).append((sighting.first, sighting.last, sighting.count))
+        return {
+            id: (min(s[0] for s in parts), max(s[1] for s in parts), sum(s[2] for s in parts))
+            for id, parts in shares.items()
+        }
+
+    assert counted(random.sample(history, len(history))) == counted(history)
