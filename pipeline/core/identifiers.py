@@ -15,6 +15,7 @@ from typing import Final, NamedTuple, TypeVar
 from pipeline.core import normal
 from pipeline.core.blocked import blocker
 from pipeline.core.murmur import murmur2
+from pipeline.core.normal import TYPE_NAME
 from pipeline.core.policy import Policy
 from pipeline.core.touchpoint import Id
 
@@ -30,13 +31,19 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
+class Unusable(ValueError):
+    """A type that cannot be one, or a value beyond the policy's `value_chars`. Carries no value."""
+
+
 class Identified(NamedTuple):
     """What became of a value. `id`: None if it is no identifier; then `hint` says that it is kept as a contact hint,
-    otherwise it was blocked. `plain`: the readable value of e-mail and phone; None for a hash, which hides it."""
+    otherwise it was blocked. `plain`: the readable value of e-mail and phone; None for a hash, which hides it.
+    `strength`: sort key of `id`, strongest first: rank, then type and value by code point."""
 
     id: Id | None
     plain: str | None = None
     hint: bool = False
+    strength: tuple[int, str, str] = (0, "", "")
 
 
 BLOCKED: Final = Identified(None)
@@ -81,7 +88,8 @@ class Registry:
         return blake2b(b"key check", key=self._secret, digest_size=8, person=b"selvedge-check").hexdigest()
 
     def identify(self, type: str, value: object) -> Identified:
-        """The identifier that a value of a type stands for. value: text or a whole number; nothing else is one."""
+        """The identifier that a value of a type stands for. value: text or a whole number, all else is blocked.
+        Unusable for what no policy allows."""
         if not isinstance(value, str):
             if not isinstance(value, int) or isinstance(value, bool):
                 return BLOCKED
@@ -99,28 +107,37 @@ class Registry:
         """16 bytes."""
         return self.order(id)[1:]
 
-    def strength(self, id: Id) -> tuple[int, str, str]:
-        """Sort key, strongest first: rank, then type and value by code point."""
-        type, _, value = id.partition(":")
-        return self._ranks.get(type, len(self._ranks)), type, value
-
     def _identify(self, given: tuple[str, str]) -> Identified:
         type, value = given
-        identity = self.policy.identity
-        if not identity.normalise:
-            value = normal.encodable(value).replace("\n", " ")
-            if self._blocked(type, value):
-                return BLOCKED
-            return Identified(Id(f"{type}:{value}"), value if type in _HASHED else None)
+        if not TYPE_NAME.fullmatch(type):
+            raise Unusable("the type is empty, too long, or has a space or a colon")
+        if len(value) > self.policy.bounds.value_chars:
+            raise Unusable(f"the value is longer than {self.policy.bounds.value_chars} characters")
+        if not self.policy.identity.normalise:
+            return self._as_it_is(type, normal.encodable(value).replace("\n", " "))
         value = normal.clean(value)
         if type.endswith("_sha256") and type[:-7] in _HASHED:
             return self._from_hash(type[:-7], value.lower())
-        if type == "email" or type in identity.fold_case:
+        if type == "email" or type in self.policy.identity.fold_case:
             value = normal.lower(value)
         if self._blocked(type, value):
             return BLOCKED
-        if type not in _HASHED:
-            return Identified(Id(f"{type}:{value}"))
+        return self._from_address(type, value) if type in _HASHED else self._identified_as(type, value)
+
+    def _as_it_is(self, type: str, value: str) -> Identified:
+        if self._blocked(type, value):
+            return BLOCKED
+        return self._identified_as(type, value, value if type in _HASHED else None)
+
+    def _from_hash(self, type: str, value: str) -> Identified:
+        if self._blocked(type, value):
+            return BLOCKED
+        if len(value) != 64 or not _HEX.issuperset(value):
+            return Identified(None, value, hint=True)
+        return self._identified_as(type, value)
+
+    def _from_address(self, type: str, value: str) -> Identified:
+        identity = self.policy.identity
         if type == "phone":
             address: str | None = normal.phone(value, identity.default_region)
         else:
@@ -129,14 +146,11 @@ class Registry:
             return Identified(None, value, hint=True)
         if self._blocked(type, address):
             return BLOCKED
-        return Identified(Id(f"{type}:{sha256(address.encode()).hexdigest()}"), address)
+        return self._identified_as(type, sha256(address.encode()).hexdigest(), address)
 
-    def _from_hash(self, type: str, value: str) -> Identified:
-        if self._blocked(type, value):
-            return BLOCKED
-        if len(value) != 64 or not _HEX.issuperset(value):
-            return Identified(None, value, hint=True)
-        return Identified(Id(f"{type}:{value}"))
+    def _identified_as(self, type: str, value: str, plain: str | None = None) -> Identified:
+        strength = (self._ranks.get(type, len(self._ranks)), type, value)
+        return Identified(Id(f"{type}:{value}"), plain, strength=strength)
 
     def _order(self, id: Id) -> bytes:
         return bytes((self.rank(id),)) + blake2b(id.encode(), key=self._secret, digest_size=16).digest()

@@ -16,6 +16,8 @@ _INVISIBLE: Final = re.compile(
     "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 """Control characters and what Unicode calls default-ignorable."""
+TYPE_NAME: Final = re.compile(r"[^\s:\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,64}")
+"""What a type of identifiers may be called."""
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _LOCAL: Final = re.compile(r'[^\s@()<>\[\]:;,\\"]+')
 _DOMAIN: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(?:\.(?!-)[a-z0-9_-]{1,63}(?<!-))+")

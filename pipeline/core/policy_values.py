@@ -14,11 +14,12 @@ from typing import Any, Final
 import msgspec
 
 from pipeline.core import times
+from pipeline.core.normal import TYPE_NAME
 
 Reader = Callable[[Any], Any]
 
 ORDER_MAX: Final = 200
-_TYPE: Final = re.compile(r"[^\s:\x00-\x1f\x7f]{1,64}")
+LONGEST: Final = 36_500 * times.DAY
 _CLOCK: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -103,6 +104,8 @@ def duration(least: int = 0) -> Reader:
             raise Wrong(f"{_shown(value)} is not a duration", allowed) from None
         if length < least:
             raise Wrong(f"{_shown(value)} is too short", allowed)
+        if length > LONGEST:
+            raise Wrong(f"{_shown(value)} is too long", f"{times.duration_text(LONGEST)} or less")
         return length
 
     return read
@@ -125,7 +128,7 @@ def text(value: Any) -> str:
 
 def type_name(value: Any) -> str:
     """Name of a type of identifier."""
-    if not isinstance(value, str) or not _TYPE.fullmatch(value):
+    if not isinstance(value, str) or not TYPE_NAME.fullmatch(value):
         raise Wrong(f"{_shown(value)} is not the name of a type", "1 to 64 characters without spaces and colons")
     if value in ("email_sha256", "phone_sha256"):
         raise Wrong(

@@ -1,7 +1,7 @@
 """Times and durations as whole microseconds: since 1970-01-01 UTC, or long.
 
-Text is RFC 3339. `parse` keeps microseconds exactly (further digits are cut), takes a missing offset as UTC and a leap
-second as the second after it; `text` writes UTC with `Z` and a fraction only where there is one.
+Text is RFC 3339. `parse` keeps microseconds exactly (further digits are rounded), takes a missing offset as UTC and a
+leap second as the second after it; `text` writes UTC with `Z` and a fraction only where there is one.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
+
+import msgspec
 
 MICROSECOND: Final = 1
 MILLISECOND: Final = 1_000
@@ -21,7 +23,6 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NAIVE_EPOCH: Final = datetime(1970, 1, 1)
 _UNITS: Final = {"s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}
 _DURATION: Final = re.compile(r"(0|[1-9][0-9]{0,8})([smhd])")
-_FORM: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:?\d\d)?", re.ASCII)
 
 EARLIEST: Final = -62_135_596_800 * SECOND
 """0001-01-01T00:00:00Z, the first time that `text` can write."""
@@ -31,11 +32,19 @@ LATEST: Final = 253_402_300_799 * SECOND + 999_999
 
 def parse(text: str) -> int:
     """RFC 3339 -> microseconds. ValueError if it is none, or outside the years 1 to 9999."""
-    if not _FORM.fullmatch(text):
-        raise ValueError("not an RFC 3339 time")
-    if text[17:19] == "60":
-        return parse(text[:17] + "59" + text[19:]) + SECOND
-    time = datetime.fromisoformat(text.upper())
+    try:
+        time = since_epoch(msgspec.convert(text, datetime))
+    except msgspec.ValidationError:
+        if text[17:19] != "60":
+            raise ValueError("not an RFC 3339 time") from None
+        time = parse(text[:17] + "59" + text[19:]) + SECOND
+    if not EARLIEST <= time <= LATEST:
+        raise ValueError("outside the years 1 to 9999")
+    return time
+
+
+def since_epoch(time: datetime) -> int:
+    """Microseconds; a time without offset is UTC."""
     since = time - _EPOCH if time.tzinfo else time - _NAIVE_EPOCH
     return (since.days * 86_400 + since.seconds) * SECOND + since.microseconds
 
