@@ -85,7 +85,14 @@ class Index:
         if len(anchors) > self._degree(name):
             self._mark(node, max(anchors.values()))
         elif not message.count_only:
+            self._join(name, anchor)
+
+    def _join(self, name: Id, anchor: Id) -> None:
+        """Anchors of the same rank are chosen by text, parents by key: either may be the smaller one."""
+        if self._order(anchor) < self._order(name):
             self.unite(Unite(name, anchor))
+        else:
+            self._post(Unite(anchor, name))
 
     def unite(self, message: Unite) -> None:
         name, smaller = message.to, message.smaller
