@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from pipeline.core.fragment import Change
-from pipeline.core.money import ZERO, plain, plus, published
+from pipeline.core.money import EXACT, ZERO, plain, plus, published
 from pipeline.core.touchpoint import Id
 
 Ref = tuple[str, str]
@@ -25,7 +25,7 @@ BY_ORDER: Final = frozenset(("converted", "converted_partial", "cancelled_by_ord
 
 
 class CartLine(msgspec.Struct, frozen=True, gc=False):
-    """What a cart holds of one SKU. price: decimal text as given. added, changed: times of the first and last change."""
+    """What a cart holds of one SKU. price: text as given. added, changed: times of the first and last change."""
 
     sku: str
     quantity: Decimal
@@ -132,7 +132,7 @@ def value_of(lines: Iterable[CartLine], currency: str | None, given: str | None 
     total, priced = ZERO, False
     for line in lines:
         if line.price is not None and (line.currency is None or currency is None or line.currency == currency):
-            total, priced = plus(total, line.quantity * Decimal(line.price)), True
+            total, priced = plus(total, EXACT.multiply(line.quantity, Decimal(line.price))), True
     if priced:
         return total
     return None if given is None else Decimal(given)
