@@ -39,6 +39,9 @@ class Answer:
     def groups(self) -> set[frozenset[Id]]:
         return {person.ids for person in self.persons}
 
+    def conflicts(self, person: Person) -> int:
+        return sum(1 for edge in self.skipped if edge & person.ids)
+
     def profile_ids(self) -> dict[Id, str]:
         return {id: person.profile_id for person in self.persons for id in person.ids}
 

@@ -17,7 +17,7 @@ from pipeline.core import times
 from pipeline.core.fragment import Fragment, Sighting, ids_of
 from pipeline.core.grouping import PersonIds, grouping
 from pipeline.core.identifiers import Registry
-from pipeline.core.solve import Pair, edges_of, hubs_of, pair, solve
+from pipeline.core.solve import Pair, edges_of, hubs_of, pair, solve, text_order
 from pipeline.core.touchpoint import Id
 
 
@@ -100,7 +100,7 @@ class _Case:
         self._fragments = fragments
         self._registry = registry
         by_id = {fragment.id: fragment for fragment in fragments}
-        members = sorted(_mentioned(fragments), key=registry.strength)
+        members = sorted(_mentioned(fragments), key=lambda id: (registry.rank(id), text_order(id)))
         self.group_of = grouping(members, by_id.get, registry).group_of
         self._hubs = hubs_of(fragments)
         self._evidence = edges_of(fragments, registry)
