@@ -17,11 +17,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from confluent_kafka.admin import AdminClient
+
+    from pipeline.core.identifiers import Registry
     from pipeline.core.policy import Policy
+    from pipeline.kafka.topics import Difference
     from pipeline.settings import Settings
 
 EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
-FILES = click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, allow_dash=True))
+FILES = click.argument("files", nargs=-1, required=True, type=EXISTING)
+DIFFERENT = 3
 INTERRUPTED, BROKEN_PIPE = 130, 141
 
 
@@ -42,6 +47,34 @@ def main() -> None:
         click.echo(f"Error: {error}", err=True)
         status = 1
     sys.exit(status)
+
+
+class Time(click.ParamType):
+    """RFC 3339 on the command line, microseconds inside."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        from pipeline.core import times
+
+        try:
+            return value if isinstance(value, int) else times.parse(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a time like 2026-03-01T10:31:07Z", param, ctx)
+
+
+@contextmanager
+def progress(total: int, what: str) -> Iterator[Callable[[int], None] | None]:
+    """A bar on standard error for something of `total` bytes; nothing where that is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.update(task, completed=done)
 
 
 @contextmanager
@@ -97,20 +130,38 @@ def topics() -> None:
 @topics.command("plan")
 @with_settings
 def topics_plan(settings: Settings) -> int:
-    """Show what `apply` would change. Exit status 3 if there is anything."""
+    """Show what `apply` would change; exit status 3 if that is anything."""
     from pipeline.kafka.topics import plan
 
-    return _told_differences(settings, plan, "topics are as wanted", "to do")
+    differences = _with_brokers(settings, plan)
+    _tell(differences, "the topics are as wanted")
+    return DIFFERENT if differences else 0
 
 
 @topics.command("apply")
 @with_settings
 def topics_apply(settings: Settings) -> int:
-    """Make missing topics, restore settings that keep data right."""
+    """Make what is missing and restore the settings that keep data right; exit status 3 if something is left to do."""
     from pipeline.kafka.topics import apply
 
-    _told_differences(settings, apply, "topics are as wanted", "done")
-    return 0
+    differences = _with_brokers(settings, apply)
+    _tell(differences, "the topics were as wanted")
+    return DIFFERENT if any(difference.remedy for difference in differences) else 0
+
+
+def _with_brokers(settings: Settings, act: Callable[[Settings, AdminClient], list[Difference]]) -> list[Difference]:
+    from pipeline.kafka.connect import BrokerAbsent, connect
+    from pipeline.kafka.topics import TopicsWrong
+
+    with one_line(BrokerAbsent, TopicsWrong):
+        return act(settings, connect(settings, _warn))
+
+
+def _tell(differences: list[Difference], none: str) -> None:
+    for difference in differences:
+        click.echo(difference)
+    if not differences:
+        click.echo(none)
 
 
 @selvedge.group()
@@ -128,16 +179,73 @@ def policy_check(file: Path) -> None:
 
 
 @selvedge.command()
-@click.option("--seed", default=1, show_default=True, help="The same seed gives the same bytes.")
-@click.option("--shoppers", default=1_500, show_default=True, type=click.IntRange(1))
-@click.option("--touchpoints", default=20_000, show_default=True, type=click.IntRange(1))
+@with_settings
+@click.option("--policy", "policy_path", type=EXISTING, help="Instead of SELVEDGE_POLICY.")
+@click.option("--shards", type=click.IntRange(1, 4_096), help="Instead of SELVEDGE_SHARDS; the results do not change.")
+@click.option("--until", type=Time(), default=0, help="Let time pass up to TIME; later records are not read.")
+@click.option("--final", is_flag=True, help="Documents once, at the end, and no history of changes.")
+@click.option("--output", required=True, type=click.Path(file_okay=False, path_type=Path))
+@FILES
+def replay(
+    settings: Settings,
+    policy_path: Path | None,
+    shards: int | None,
+    until: int,
+    final: bool,
+    output: Path,
+    files: tuple[Path, ...],
+) -> None:
+    """Run the same rules without Kafka: touchpoints of FILE… in, outputs in a directory out."""
+    from pipeline.replay import replay as run
+
+    registry = _registry(settings, policy_path, shards)
+    with progress(sum(file.stat().st_size for file in files), "replay") as advance:
+        summary = run(files, registry, output, until=until, final=final, progress=advance)
+    click.echo(f"{summary.counts.get('touchpoints', 0):,} touchpoints of {summary.records:,} records")
+
+
+def shop_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option("--touchpoints", default=20_000, show_default=True, type=click.IntRange(1)),
+        click.option("--shoppers", default=1_500, show_default=True, type=click.IntRange(1)),
+        click.option("--seed", default=1, show_default=True, help="The same seed gives the same shop."),
+    ):
+        command = option(command)
+    return command
+
+
+@selvedge.command()
+@click.option(
+    "--seconds", default=15.0, show_default=True, type=click.FloatRange(0), help="Feed the shop in that time."
+)
+@click.option("--output", default="out/demo", show_default=True, type=click.Path(file_okay=False, path_type=Path))
+@shop_options
+def demo(seconds: float, output: Path, **shop: Any) -> int:
+    """Run a sample shop through the pipeline, live, on an embedded broker; then replay it and compare."""
+    from pipeline.demo import DemoFailed, run
+    from pipeline.sample import generate
+
+    with one_line(DemoFailed):
+        return run(list(generate(**shop)), seconds, output)
+
+
+@selvedge.command()
 @click.option("--cloudevents-only", is_flag=True, help="No requests of other trackers and no garbage.")
+@shop_options
 @click.argument("file", type=click.File("wb"), default="-")
 def sample(file: Any, **shop: Any) -> None:
     """Write the sample shop to FILE (default: standard output), one record a line."""
     from pipeline.sample import generate
 
     file.writelines(record.value + b"\n" for record in generate(**shop))
+
+
+def _registry(settings: Settings, policy_path: Path | None, shards: int | None) -> Registry:
+    from pipeline.core.identifiers import PUBLIC_KEY, Registry
+
+    return Registry(
+        _policy(policy_path or settings.policy_path), settings.hash_key() or PUBLIC_KEY, shards or settings.shards
+    )
 
 
 def _policy(file: Path | None) -> Policy:

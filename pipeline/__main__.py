@@ -1,0 +1,5 @@
+"""`python -m pipeline` is `selvedge`."""
+
+from pipeline.cli import main
+
+main()
