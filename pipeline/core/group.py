@@ -88,7 +88,13 @@ class Group:
     @property
     def next_due(self) -> int | None:
         """The next clock time at which drain has something to do without input."""
-        return min((due for shard in self._shards.values() if (due := shard.timers.next()) is not None), default=None)
+        times = [time for shard in self._shards.values() for time in (shard.timers.next(), shard.next_alarm) if time]
+        return min(times, default=None)
+
+    @property
+    def urgent(self) -> bool:
+        """Whether a touchpoint since the last drain concerns a person that a trigger was published for."""
+        return any(shard.urgent for shard in self._shards.values())
 
     def _run(self) -> None:
         """Handles local mail, reports and bundles until nothing is on its way inside this process."""

@@ -33,14 +33,12 @@ class Judge:
         self._registry, self._out = registry, out
         self._seat_of, self._put, self._count = seat_of, put, count
 
-    def concerns(self, fragments: Iterable[Fragment], names: Iterable[Id]) -> bool:
-        """Whether there is anything to judge: a cart, or a trigger published before."""
-        return any(fragment.carts for fragment in fragments) or any(self._seat_of(name).told for name in names)
+    def has_told(self, names: Iterable[Id]) -> bool:
+        """Whether a trigger was published for one of these identifiers."""
+        return any(self._seat_of(name).told for name in names)
 
     def judge(self, person: Person, group: PersonIds, now: int, caught_up_to: int, as_of: int | None) -> None:
         """Publishes the difference between the triggers that should exist and those in the seats."""
-        if not self.concerns(person.fragments, group.ids):
-            return
         owner = self._seat_of(group.owner)
         ledger = {name: told for name in group.ids if (told := self._seat_of(name).told)}
         outcome = evaluate(person, ledger, now, caught_up_to, self._registry, as_of, owner.revision)
@@ -52,6 +50,9 @@ class Judge:
             self._count(f"triggers.{record['status']}")
             event = f"{record['trigger_id']}:{record['revision']}"
             self._out(Output("triggers", record["episode_id"], _json(record), event, now))
+        for name in group.ids:
+            if 0 < self._seat_of(name).alarm <= now:
+                self.set_alarm(name, 0)
         self.set_alarm(group.owner, outcome.wake or 0)
 
     def alarm(self, names: Iterable[Id]) -> int:

@@ -60,11 +60,13 @@ class Arrived(Message, frozen=True):
 
 
 class Report(Message, frozen=True):
-    """A new version of the fragment of `anchor` (encoded row)."""
+    """A new version of the fragment of `anchor` (encoded row). alarm: first clock time at which a cart that changed in
+    it could be abandoned; 0: none changed."""
 
     anchor: Id
     fragment: bytes
     hops: int
+    alarm: int
 
 
 class Point(Message, frozen=True):

@@ -51,11 +51,13 @@ class Replay:
     def _pass(self, time: int) -> None:
         """Ends the epochs that the clock passes on its way to `time`."""
         while True:
-            due = self.group.next_due
-            end = self._ends or time
-            if due is not None and due < end:
-                end = max(due, self.clock)
+            due = self.group.next_due or time
+            ends = self._ends if not self._final or self.group.urgent or due <= self._ends else 0
+            end = ends or time
+            if self.clock < due < end:
+                end = due
             if end >= time:
+                self._ends = 0
                 return
             self.clock = end
             self._perform(self.group.drain(end, end))

@@ -15,7 +15,7 @@ from pipeline.core.grouping import PersonIds, Grouping, grouping
 from pipeline.core.judge import Judge, instants
 from pipeline.core.publish import Kind, Move, Publisher
 from pipeline.core.seat import Seat
-from pipeline.core.shard import Cause, Shard
+from pipeline.core.shard import AT_ONCE, Cause, Shard, earlier
 from pipeline.core.touchpoint import Id
 
 GROUPINGS_MAX = 100_000
@@ -51,8 +51,10 @@ class Settler:
         for root, cause in dirty.items():
             if self._seat(root).waiting:
                 shard.dirty[root] = cause
-                continue
-            self._cluster(root, cause, root in due, now, caught_up_to)
+            elif self._documents or root in due or root in shard.watched or _come(cause.alarms.values(), now):
+                self._cluster(root, cause, root in due, now, caught_up_to)
+            else:
+                self._put_off(root, cause, now)
         if len(self._groupings) > GROUPINGS_MAX:
             self._groupings.clear()
 
@@ -62,12 +64,19 @@ class Settler:
             grouped = self._groupings.get(root) or grouping(members, self._shard.fragment, self._registry)
             self._publish(grouped.groups, grouped, Cause(), now, last=True)
 
-    def forget(self, root: Id) -> None:
-        self._groupings.pop(root, None)
+    def _put_off(self, root: Id, cause: Cause, now: int) -> None:
+        """Nothing of the cluster can be due before its alarm: it waits until then, or until the end."""
+        if cause.regroup:
+            self._groupings.pop(root, None)
+        if cause.alarms:
+            self._shard.sound(cause)
+            seat, first = self._seat(root), min(cause.alarms.values())
+            self._wake(root, seat, earlier(seat.wake, first))
 
     def _cluster(self, root: Id, cause: Cause, due: bool, now: int, caught_up_to: int) -> None:
         before = self._groupings.get(root)
         grouped, touched = self._regroup(root, cause, before)
+        self._shard.sound(cause)
         if due:
             touched += [group for group in grouped.groups if group not in touched and self._is_due(group, now)]
         if self._documents:
@@ -85,10 +94,11 @@ class Settler:
         if before is None:
             return grouped, list(grouped.groups)
         known = set(before.groups)
+        since, after = before.since, grouped.since
         touched = [
             group
             for group in grouped.groups
-            if group not in known or any(name in cause.events for name in group.ids)
+            if group not in known or any(name in cause.events or since.get(name) != after.get(name) for name in group.ids)
         ]
         return grouped, touched
 
@@ -145,33 +155,43 @@ class Settler:
     # -- triggers ----------------------------------------------------------------------------------------------------
 
     def _triggers(self, root: Id, touched: list[PersonIds], now: int, caught_up_to: int) -> None:
+        """Judges the persons whose alarm has come, or whom something was published for."""
         if self._clock is Clock.RECORD:
             self._by_instants(root, now)
             return
+        judge = self._judge
         for group in touched:
-            self._judge.judge(self._publisher.person(group), group, now, caught_up_to, None)
+            if 0 < judge.alarm(group.ids) <= now or judge.has_told(group.ids):
+                judge.judge(self._publisher.person(group), group, now, caught_up_to, None)
+                if judge.has_told(group.ids):
+                    self._shard.watched.update(self._shard.clusters[root])
 
     def _by_instants(self, root: Id, now: int) -> None:
-        """Judges the cluster at each instant since the last evaluation, by what was known then."""
+        """Judges the cluster at each instant since the last evaluation, by what was known then. As long as nothing was
+        published for it, only its alarms are instants."""
         shard, judge = self._shard, self._judge
         members = shard.clusters[root]
-        fragments = [fragment for name in members if (fragment := shard.fragment(name)) is not None]
-        if not judge.concerns(fragments, members):
+        alarm = judge.alarm(members)
+        if not alarm and not judge.has_told(members):
             return
         leader = self._seat(root)
-        known, later = instants(fragments, leader.evaluated, now)
-        alarm = judge.alarm(members)
-        while known or 0 < alarm <= now:
-            at = min(known[0] if known else now, alarm if 0 < alarm <= now else now)
-            known = [instant for instant in known if instant > at]
+        at = leader.evaluated
+        fragments = [fragment for name in members if (fragment := shard.fragment(name)) is not None]
+        arrived = alarm == AT_ONCE
+        while True:
+            known, later = instants(fragments, at, now) if arrived or judge.has_told(members) else ([], 0)
+            due = [max(alarm, at + 1)] if 0 < alarm <= now else []
+            upcoming = known[:1] + due
+            if not upcoming:
+                break
+            at = min(upcoming)
             for name in members:
                 judge.set_alarm(name, 0)
             for group in grouping(members, shard.fragment, self._registry, at).groups:
                 judge.judge(self._publisher.person(group), group, at, at, at)
             alarm = judge.alarm(members)
-            assert not 0 < alarm <= at, "an evaluation is due only once"
-        if later and (not leader.alarm or later < leader.alarm):
-            leader.alarm = later
+        if later:
+            judge.set_alarm(root, earlier(leader.alarm, later))
         leader.evaluated = max(leader.evaluated, now)
         shard.seats.put(root, leader)
 
@@ -186,7 +206,9 @@ class Settler:
         times = [time for group in groups for name in group.ids for time in _times(self._seat(name)) if time > now]
         if partial and seat.wake > now:
             times.append(seat.wake)
-        wake = min(times, default=0)
+        self._wake(root, seat, min(times, default=0))
+
+    def _wake(self, root: Id, seat: Seat, wake: int) -> None:
         if seat.wake != wake:
             seat.wake = wake
             self._shard.seats.put(root, seat)
@@ -200,6 +222,10 @@ class Settler:
 
 def _times(seat: Seat) -> tuple[int, int, int]:
     return seat.due, seat.changes, seat.alarm
+
+
+def _come(alarms: Iterable[int], now: int) -> bool:
+    return any(alarm <= now for alarm in alarms)
 
 
 def _distinct(groups: Iterable[PersonIds]) -> list[PersonIds]:

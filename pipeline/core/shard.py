@@ -16,6 +16,7 @@ import msgspec
 
 from pipeline.core import seat as seats_of
 from pipeline.core.dedup import Dedup
+from pipeline.core.events import CART
 from pipeline.core.fold import fold
 from pipeline.core.fragment import Fragment, set_key
 from pipeline.core.identifiers import Registry
@@ -25,6 +26,9 @@ from pipeline.core.seat import Seat
 from pipeline.core.timers import Timers
 from pipeline.core.touchpoint import Id, Touchpoint
 from pipeline.core.unionfind import Index
+
+AT_ONCE = 1
+"""An alarm that has come: the carts of a seat that has just arrived are judged by all that is known."""
 
 _VERSION = struct.Struct(">q")
 _encode = msgspec.msgpack.Encoder().encode
@@ -40,19 +44,30 @@ def decode_fragment(row: bytes) -> Fragment:
     return _decode(memoryview(row)[_VERSION.size :])
 
 
+def earlier(one: int, other: int) -> int:
+    """The earlier of two times; 0 is none."""
+    return min(one, other) if one and other else one or other
+
+
 def version_of(row: bytes | None) -> int:
     return -1 if row is None else int(_VERSION.unpack_from(row)[0])
 
 
 class Cause:
-    """Why a cluster must be looked at in this epoch: changed fragments with the touchpoint that changed them, and
-    whether the grouping may have changed."""
+    """Why a cluster must be looked at: changed fragments with the touchpoint that changed them, whether the grouping
+    may have changed, and for changed carts the first clock time at which they could be abandoned, by anchor."""
 
-    __slots__ = ("events", "regroup")
+    __slots__ = ("alarms", "events", "regroup")
 
     def __init__(self) -> None:
         self.events: dict[Id, str] = {}
         self.regroup = False
+        self.alarms: dict[Id, int] = {}
+
+    def add(self, other: Cause) -> None:
+        self.events.update(other.events)
+        self.regroup |= other.regroup
+        self.alarms.update(other.alarms)
 
 
 class Shard:
@@ -82,6 +97,15 @@ class Shard:
         self.orphans: dict[Id, Id] = {}
         """Replica without seat -> the root it was sent to."""
         self.dirty: dict[Id, Cause] = {}
+        self.alarms: dict[Id, int] = {}
+        """Carts that changed since the last report: anchor -> first clock time at which they could be abandoned."""
+        self.next_alarm = 0
+        self.watched: set[Id] = set()
+        """Identifiers in clusters that a trigger was published for, as far as this process knows."""
+        self.urgent = False
+        """Whether a touchpoint since the last report showed a watched identifier."""
+        triggers = registry.policy.triggers
+        self._quiet = min(triggers.cart_delay, triggers.checkout_delay) + triggers.grace
         self._changed: dict[Id, str] = {}
         self._regroup: set[Id] = set()
         self._lost: list[Id] = []
@@ -118,6 +142,10 @@ class Shard:
         sighting = fragment.sets.get(set_key(ids))
         if sighting is None or learned or sighting.first == touchpoint.time:
             self._regroup.add(anchor)
+        if touchpoint.type in CART:
+            self._arm(anchor, max(touchpoint.time + self._quiet, touchpoint.received))
+        if not self.watched.isdisjoint(ids):
+            self.urgent = True
         if new and touchpoint.type != "identity.unlinked":
             self._link(fragment, new, touchpoint.received)
 
@@ -135,6 +163,10 @@ class Shard:
         count_only = fragment.hub != 0
         for name in new:
             self._post(Link(name, anchor, received, count_only))
+
+    def _arm(self, anchor: Id, alarm: int) -> None:
+        self.alarms[anchor] = earlier(self.alarms.get(anchor, 0), alarm)
+        self.next_alarm = earlier(self.next_alarm, alarm)
 
     def _born(self, name: Id, received: int) -> None:
         self.seats.put(name, Seat(name, name, evaluated=received - 1))
@@ -164,14 +196,17 @@ class Shard:
         """Sends each fragment that changed since the last call to its root."""
         changed, self._changed = self._changed, {}
         regroup, self._regroup = self._regroup, set()
+        alarms, self.alarms = self.alarms, {}
+        self.next_alarm, self.urgent = 0, False
         for anchor, event in changed.items():
             root, parent = self._climb(anchor)
+            alarm = alarms.get(anchor, 0)
             if parent is None:
-                self._mark(root, anchor, event, anchor in regroup)
+                self._mark(root, anchor, event, anchor in regroup, alarm)
             else:
                 row = self.fragments.encoded(anchor)
                 assert row is not None
-                self._post(Report(parent, anchor, row, 0))
+                self._post(Report(parent, anchor, row, 0, alarm))
 
     def _climb(self, name: Id) -> tuple[Id, Id | None]:
         """Follows parents as long as they are at home here: (the last node, None if it is a root, else its parent
@@ -196,13 +231,13 @@ class Shard:
         hops = message.hops + (root != message.to)
         anchor = message.anchor
         if parent is not None:
-            self._post(Report(parent, anchor, message.fragment, hops + 1))
+            self._post(Report(parent, anchor, message.fragment, hops + 1, message.alarm))
             return
         if hops:
             self._post(Point(anchor, root))
         self._replicate(root, anchor, message.fragment)
         if anchor not in self.orphans:
-            self._mark(root, anchor, "", True)
+            self._mark(root, anchor, "", True, message.alarm)
 
     def _replicate(self, root: Id, name: Id, row: bytes) -> None:
         """Keeps a fragment of another shard if it is newer than what is here."""
@@ -223,13 +258,15 @@ class Shard:
         seat = self.seats.get(name)
         return seat is not None and seat.root == root
 
-    def _mark(self, root: Id, anchor: Id, event: str, regroup: bool) -> None:
+    def _mark(self, root: Id, anchor: Id, event: str, regroup: bool, alarm: int = 0) -> None:
         cause = self.dirty.get(root)
         if cause is None:
             cause = self.dirty[root] = Cause()
         if event or anchor not in cause.events:
             cause.events[anchor] = event
         cause.regroup |= regroup
+        if alarm:
+            cause.alarms[anchor] = earlier(cause.alarms.get(anchor, 0), alarm)
 
     # -- clusters on the move ----------------------------------------------------------------------------------------
 
@@ -241,16 +278,15 @@ class Shard:
         lost, self._lost = self._lost, []
         for old in lost:
             members = self.clusters.pop(old)
-            events = self.dirty.pop(old, None)
+            cause = self.dirty.pop(old, None)
             self.timers.arm(old, 0)
             root, parent = self._climb(old)
             if parent is None:
                 self._absorb(root, old, members)
             else:
-                self._hand_over(parent, old, members)
-            for anchor, event in (events.events if events else {}).items():
-                if parent is None:
-                    self._mark(root, anchor, event, True)
+                self._hand_over(parent, old, members, cause)
+            if parent is None and cause is not None:
+                self.dirty[root].add(cause)
 
     def _absorb(self, root: Id, old: Id, members: list[Id]) -> None:
         for name in members:
@@ -259,6 +295,8 @@ class Shard:
             self.seats.put(name, seat)
             self._mark(root, name, "", True)
         self.clusters[root].extend(members)
+        if old in self.watched or root in self.watched:
+            self.watched.update(self.clusters[root])
         for name, where in list(self.orphans.items()):
             if where == old:
                 self._orphan(name, root)
@@ -269,7 +307,9 @@ class Shard:
         before.waiting = {}
         self.seats.put(root, after)
 
-    def _hand_over(self, parent: Id, old: Id, members: list[Id]) -> None:
+    def _hand_over(self, parent: Id, old: Id, members: list[Id], cause: Cause | None) -> None:
+        if cause is not None:
+            self.sound(cause)
         for bundle, (arrived, _) in self._seat(old).waiting.items():
             self._post(Arrived(parent, bundle, arrived))
         for name in members:
@@ -283,9 +323,17 @@ class Shard:
         for name in [name for name, where in self.orphans.items() if where == old]:
             row = self.replicas.encoded(name)
             assert row is not None
-            self._post(Report(parent, name, row, 1))
+            self._post(Report(parent, name, row, 1, 0))
             self.replicas.drop(name)
             self._orphan(name, None)
+
+    def sound(self, cause: Cause) -> None:
+        """Notes the alarms of changed carts in the seats of their anchors, as far as these are here."""
+        for name, alarm in cause.alarms.items():
+            seat = self.seats.get(name)
+            if seat is not None:
+                seat.alarm = earlier(seat.alarm, alarm)
+                self.seats.put(name, seat)
 
     def _row_for(self, parent: Id, name: Id, replica: bytes | None) -> bytes | None:
         """The fragment that travels with a seat to the home of `parent`."""
@@ -310,6 +358,9 @@ class Shard:
         self._orphan(name, None)
         if message.fragment is not None:
             self._replicate(root, name, message.fragment)
+        fragment = self.fragment(name)
+        if fragment is not None and fragment.carts:
+            seat.alarm = AT_ONCE
         if name == message.bundle:
             leader = self._seat(root)
             leader.evaluated = min(leader.evaluated, seat.evaluated)
