@@ -143,20 +143,28 @@ def check(settings: Settings, admin: AdminClient | None = None) -> int:
     missing = [settings.topic(topic.name) for topic in TABLE if settings.topic(topic.name) not in topics]
     if missing:
         raise TopicsWrong(f"missing topics: {', '.join(missing)}; make them with: {APPLY}")
-    partitions = {settings.topic(name): len(topics[settings.topic(name)].partitions) for name in FIXED}
-    shards = partitions[settings.topic("state")]
-    if len(set(partitions.values())) > 1:
-        counts = ", ".join(f"{name} has {count}" for name, count in partitions.items())
+    counts = {settings.topic(name): len(topics[settings.topic(name)].partitions) for name in FIXED}
+    shards = counts[settings.topic("state")]
+    if len(set(counts.values())) > 1:
+        told = ", ".join(f"{name} has {count}" for name, count in counts.items())
         raise TopicsWrong(
-            f"these topics must have the same number of partitions, the number of shards: {counts}; delete the wrong "
+            f"these topics must have the same number of partitions, the number of shards: {told}; delete the wrong "
             f"one if nothing is in it, or choose another SELVEDGE_PREFIX, then: {APPLY}"
         )
     return shards
 
 
+def partitions(settings: Settings, admin: AdminClient, name: str) -> int:
+    """The number of partitions of one topic, for those who need no other. Raises TopicsWrong."""
+    topic = _metadata(admin).topics.get(settings.topic(name))
+    if topic is None:
+        raise TopicsWrong(f"missing topic: {settings.topic(name)}; make it with: {APPLY}")
+    return len(topic.partitions)
+
+
 def _described(topic: Topic, settings: Settings) -> str:
-    partitions = topic.partitions(settings.shards)
-    return f"{partitions} partitions, {settings.replication} replicas, {topic.held['cleanup.policy']}"
+    cleanup = topic.held["cleanup.policy"]
+    return f"{topic.partitions(settings.shards)} partitions, {settings.replication} replicas, {cleanup}"
 
 
 def _of_layout(topic: Topic, settings: Settings, metadata: TopicMetadata) -> Iterable[Difference]:
