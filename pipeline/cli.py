@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 FILES = click.argument("files", nargs=-1, required=True, type=EXISTING)
+OUTPUT_TOPICS = ("profiles", "identities", "profile-changes", "triggers", "dead-letters")
 DIFFERENT = 3
 INTERRUPTED, BROKEN_PIPE = 130, 141
 
@@ -180,6 +181,48 @@ def policy_check(file: Path) -> None:
 
 @selvedge.command()
 @with_settings
+@click.option("--recorded", is_flag=True, help="Keep the received times of the lines, as `replay` does.")
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, allow_dash=True, path_type=Path))
+def produce(settings: Settings, recorded: bool, files: tuple[Path, ...]) -> int:
+    """Check the touchpoints in FILE… (JSON lines; -: standard input) and send them to Kafka.
+
+    A line that a worker would reject is told and left out; exit status 1 if there was any."""
+    from confluent_kafka import KafkaException
+
+    from pipeline.dialects import Reader
+    from pipeline.kafka.connect import BrokerAbsent
+    from pipeline.kafka.produce import produce as send
+    from pipeline.kafka.topics import TopicsWrong
+
+    with one_line(BrokerAbsent, TopicsWrong, KafkaException):
+        reader = Reader(_registry(settings, None, None))
+        with progress(_size(files), "produce") as advance:
+            sent = send(settings, reader, files, _warn, recorded=recorded, progress=advance)
+    click.echo(sent)
+    return 0 if sent.complete else 1
+
+
+@selvedge.command()
+@with_settings
+@click.option("--from-beginning", is_flag=True, help="From the first record that is kept, not from now on.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a record, for programs.")
+@click.option("--limit", type=click.IntRange(1), help="Stop after that many records.")
+@click.option("--key", help="Only records with this key.")
+@click.argument("topic", type=click.Choice(OUTPUT_TOPICS))
+def watch(settings: Settings, topic: str, **how: Any) -> None:
+    """Follow an output TOPIC, one readable line a record."""
+    from confluent_kafka import KafkaException
+
+    from pipeline.kafka.connect import BrokerAbsent
+    from pipeline.kafka.topics import TopicsWrong
+    from pipeline.kafka.watch import watch as follow
+
+    with one_line(BrokerAbsent, TopicsWrong, KafkaException):
+        follow(settings, topic, _warn, **how)
+
+
+@selvedge.command()
+@with_settings
 @click.option("--policy", "policy_path", type=EXISTING, help="Instead of SELVEDGE_POLICY.")
 @click.option("--shards", type=click.IntRange(1, 4_096), help="Instead of SELVEDGE_SHARDS; the results do not change.")
 @click.option("--until", type=Time(), default=0, help="Let time pass up to TIME; later records are not read.")
@@ -199,7 +242,7 @@ def replay(
     from pipeline.replay import replay as run
 
     registry = _registry(settings, policy_path, shards)
-    with progress(sum(file.stat().st_size for file in files), "replay") as advance:
+    with progress(_size(files), "replay") as advance:
         summary = run(files, registry, output, until=until, final=final, progress=advance)
     click.echo(f"{summary.counts.get('touchpoints', 0):,} touchpoints of {summary.records:,} records")
 
@@ -238,6 +281,10 @@ def sample(file: Any, **shop: Any) -> None:
     from pipeline.sample import generate
 
     file.writelines(record.value + b"\n" for record in generate(**shop))
+
+
+def _size(files: Iterable[Path]) -> int:
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def _registry(settings: Settings, policy_path: Path | None, shards: int | None) -> Registry:
