@@ -16,7 +16,7 @@ import msgspec
 
 from pipeline.core import seat as seats_of
 from pipeline.core.dedup import Dedup
-from pipeline.core.events import CART
+from pipeline.core.events import CART, UNLINKED
 from pipeline.core.fold import fold
 from pipeline.core.fragment import Fragment, set_key
 from pipeline.core.identifiers import Registry
@@ -140,13 +140,14 @@ class Shard:
         self.fragments.put(anchor, fragment)
         self._changed[anchor] = touchpoint.id
         sighting = fragment.sets.get(set_key(ids))
-        if sighting is None or learned or sighting.first == touchpoint.time:
+        vetoed = touchpoint.type == UNLINKED
+        if vetoed or sighting is None or learned or sighting.first == touchpoint.time:
             self._regroup.add(anchor)
         if touchpoint.type in CART:
             self._arm(anchor, max(touchpoint.time + self._quiet, touchpoint.received))
         if not self.watched.isdisjoint(ids):
             self.urgent = True
-        if new and touchpoint.type != "identity.unlinked":
+        if new and not vetoed:
             self._link(fragment, new, touchpoint.received)
 
     def receive(self, message: Mail) -> None:

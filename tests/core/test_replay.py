@@ -1,0 +1,138 @@
+"""Persons as they are published: what happens to profile ids, redirects, identities and documents on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pipeline.core.identifiers import Registry
+from pipeline.core.policy import load
+from pipeline.core.replay import Replay, replay
+from pipeline.core.touchpoint import Id, Touchpoint
+from tests.core.touchpoints import touchpoint
+from tests.published import Published
+
+L1, L2 = Id("loyalty:L-1"), Id("loyalty:L-2")
+C1 = Id("customer:C-1")
+DEVICE, COOKIE = Id("device:d-1"), Id("cookie:c-1")
+
+
+def seen(id: str, minute: float, *ids: Id, **more: Any) -> Touchpoint:
+    return touchpoint(id, minute, ids=ids, **more)
+
+
+def published(touchpoints: Iterable[Touchpoint], policy: str = "", shards: int = 1) -> Published:
+    return Published(replay(touchpoints, Registry(load(policy), shards=shards)))
+
+
+def kinds(seen: Published) -> list[tuple[str, str]]:
+    return [(change["kind"], change["profile_id"]) for change in seen.changes]
+
+
+def profile_id(id: Id) -> str:
+    return Registry(load("")).profile_id(id)
+
+
+def test_a_person_keeps_the_profile_id_of_its_oldest_anchor() -> None:
+    shop = published([seen("e1", 0, COOKIE), seen("e2", 1, L1, COOKIE)])
+    assert shop.profile_ids() == {COOKIE: profile_id(COOKIE), L1: profile_id(COOKIE)}
+    assert kinds(shop) == [("created", profile_id(COOKIE)), ("updated", profile_id(COOKIE))]
+
+
+def test_a_merge_leaves_a_redirect_to_the_older_profile() -> None:
+    shop = published([seen("e1", 0, COOKIE), seen("e2", 1, C1), seen("e3", 2, C1, COOKIE)])
+    redirect = shop.profiles[profile_id(C1)]
+    assert redirect == {
+        "profile_id": profile_id(C1),
+        "revision": 2,
+        "status": "merged",
+        "merged_into": profile_id(COOKIE),
+    }
+    merged = shop.changes[-1]
+    assert (merged["kind"], merged["merged_from"]) == ("merged", [profile_id(C1)])
+
+
+def test_redirects_are_rewritten_to_one_hop_when_the_survivor_merges_on() -> None:
+    shop = published(
+        [
+            seen("e1", 0, DEVICE),
+            seen("e2", 1, COOKIE),
+            seen("e3", 2, C1),
+            seen("e4", 3, C1, COOKIE),
+            seen("e5", 4, L1, DEVICE),
+            seen("e6", 5, L1, C1),
+        ]
+    )
+    assert shop.profiles[profile_id(C1)]["merged_into"] == profile_id(DEVICE)
+    assert shop.profiles[profile_id(COOKIE)]["merged_into"] == profile_id(DEVICE)
+    assert shop.broken_redirects() == []
+
+
+def test_a_late_touchpoint_that_makes_another_anchor_the_oldest_renames_the_profile() -> None:
+    shop = published([seen("e1", 10, COOKIE), seen("e2", 11, L1, COOKIE), seen("e3", 5, L1, late=10)])
+    assert shop.changes[-1]["kind"] == "renamed"
+    assert shop.changes[-1]["merged_from"] == [profile_id(COOKIE)]
+    assert shop.profiles[profile_id(COOKIE)]["merged_into"] == profile_id(L1)
+
+
+def test_a_device_handed_on_splits_from_its_owner_and_comes_back() -> None:
+    handed = [seen("e1", 0, L1, DEVICE), seen("e2", 1, L2, DEVICE)]
+    shop = published(handed)
+    assert shop.profile_ids()[DEVICE] == profile_id(L2)
+    split = next(change for change in shop.changes if change["kind"] == "split")
+    assert (split["profile_id"], split["split_into"]) == (profile_id(L1), [profile_id(L2)])
+    back = published([*handed, seen("e3", 2, L1, DEVICE)])
+    assert back.profile_ids()[DEVICE] == profile_id(L1)
+
+
+def test_unlinked_persons_get_back_the_ids_they_had() -> None:
+    together = [seen("e1", 0, COOKIE), seen("e2", 1, C1), seen("e3", 2, C1, COOKIE)]
+    veto = seen("e4", 3, C1, COOKIE, type="identity.unlinked")
+    shop = published([*together, veto])
+    assert shop.profile_ids() == {COOKIE: profile_id(COOKIE), C1: profile_id(C1)}
+    assert shop.profiles[profile_id(C1)]["status"] == "active"
+    again = published([*together, veto, seen("e5", 4, C1, COOKIE, type="identity.observed")])
+    assert set(again.profile_ids().values()) == {profile_id(COOKIE)}
+
+
+def test_since_of_an_identifier_moves_back_with_a_late_touchpoint() -> None:
+    early = seen("e1", 10, L1, DEVICE)
+    shop = published([early, seen("e2", 2, L1, DEVICE, late=10)])
+    assert shop.identities[DEVICE]["since"] == "2026-03-01T12:02:00Z"
+
+
+def test_a_document_goes_out_once_per_interval_and_the_last_one_is_complete() -> None:
+    many = [seen(f"e{n}", n / 600, COOKIE) for n in range(100)]
+    shop = published(many, '[publish]\nmin_interval = "3s"')
+    assert 3 <= len(shop.changes) <= 6
+    assert shop.profiles[profile_id(COOKIE)]["lineage"]["touchpoints"] == 100
+
+
+def test_a_repeat_is_counted_once() -> None:
+    once = published([seen("e1", 0, L1, COOKIE)])
+    twice = published([seen("e1", 0, L1, COOKIE), seen("e1", 0, L1, COOKIE, late=60)])
+    assert twice.documents() == once.documents()
+
+
+def test_a_checkout_identifier_links_and_is_not_published() -> None:
+    guest, checkout = Id("cookie:guest"), Id("checkout:co-1")
+    shop = published([seen("e1", 0, guest, checkout), seen("e2", 1, C1, checkout)])
+    assert shop.profile_ids() == {guest: profile_id(guest), C1: profile_id(guest)}
+
+
+def test_publishing_once_at_the_end_gives_the_same_persons_and_profiles() -> None:
+    history = [seen("e1", 0, COOKIE), seen("e2", 1, C1), seen("e3", 2, C1, COOKIE), seen("e4", 3, L1, DEVICE)]
+    outputs: list[Any] = []
+    run = Replay(Registry(load("")), outputs.append, final=True)
+    for tp in history:
+        run.touch(tp)
+    run.finish()
+    final, full = Published(outputs), published(history)
+    assert final.identities == full.identities
+    assert final.documents() == full.documents()
+    assert final.changes == []
+
+
+def test_time_moves_on_to_the_given_end() -> None:
+    outputs = replay([seen("e1", 0, COOKIE)], Registry(load("")), until=seen("e", 600, COOKIE).time)
+    assert Published(outputs).profiles[profile_id(COOKIE)]["as_of"] == "2026-03-01T12:00:00Z", "nothing has changed"
