@@ -19,6 +19,7 @@ import click
 if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient
 
+    from pipeline.core.group import Group
     from pipeline.core.identifiers import Registry
     from pipeline.core.policy import Policy
     from pipeline.kafka.topics import Difference
@@ -163,6 +164,42 @@ def _tell(differences: list[Difference], none: str) -> None:
         click.echo(difference)
     if not differences:
         click.echo(none)
+
+
+@selvedge.command(short_help="Why these identifiers are one person, or what keeps them apart.")
+@with_settings
+@click.option("--input", "files", multiple=True, type=EXISTING, help="Look in files of touchpoints, not in Kafka.")
+@click.option("--json", "as_json", is_flag=True, help="The same as JSON.")
+@click.argument("one", metavar="ID")
+@click.argument("other", metavar="[ID]", required=False)
+def explain(settings: Settings, files: tuple[Path, ...], as_json: bool, one: str, other: str | None) -> None:
+    """Say why two identifiers are one person, or what keeps them apart; of one identifier, who it belongs to and why.
+
+    An ID is written type:value, as in email:jane@example.com."""
+    from pipeline.core.explain import UnknownIdentifier, to_json
+    from pipeline.core.explain_text import text
+    from pipeline.explain import explain as explained
+
+    with one_line(UnknownIdentifier):
+        found = explained(_group(settings, files), one, other)
+    click.echo(to_json(found) if as_json else text(found), nl=as_json)
+
+
+def _group(settings: Settings, files: tuple[Path, ...]) -> Group:
+    from pipeline.explain import from_files, from_state
+
+    if files:
+        return from_files(files, _registry(settings, None, 1))
+
+    from confluent_kafka import KafkaException
+
+    from pipeline.core.state import StateError
+    from pipeline.kafka.connect import BrokerAbsent, connect
+    from pipeline.kafka.topics import TopicsWrong, check
+
+    with one_line(BrokerAbsent, TopicsWrong, KafkaException, StateError):
+        shards = check(settings, connect(settings, _warn))
+        return from_state(settings, _registry(settings, None, shards))
 
 
 @selvedge.group()
