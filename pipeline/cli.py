@@ -179,27 +179,29 @@ def explain(settings: Settings, files: tuple[Path, ...], as_json: bool, one: str
     from pipeline.core.explain import UnknownIdentifier, to_json
     from pipeline.core.explain_text import text
     from pipeline.explain import explain as explained
+    from pipeline.explain import from_files
 
+    if files:
+        registry = _registry(settings, None, 1)
+        group = from_files(files, registry)
+    else:
+        registry, group = _from_state(settings)
     with one_line(UnknownIdentifier):
-        found = explained(_group(settings, files), one, other)
+        found = explained(group, registry, one, other)
     click.echo(to_json(found) if as_json else text(found), nl=as_json)
 
 
-def _group(settings: Settings, files: tuple[Path, ...]) -> Group:
-    from pipeline.explain import from_files, from_state
-
-    if files:
-        return from_files(files, _registry(settings, None, 1))
-
+def _from_state(settings: Settings) -> tuple[Registry, Group]:
     from confluent_kafka import KafkaException
 
     from pipeline.core.state import StateError
+    from pipeline.explain import from_state
     from pipeline.kafka.connect import BrokerAbsent, connect
     from pipeline.kafka.topics import TopicsWrong, check
 
     with one_line(BrokerAbsent, TopicsWrong, KafkaException, StateError):
-        shards = check(settings, connect(settings, _warn))
-        return from_state(settings, _registry(settings, None, shards))
+        registry = _registry(settings, None, check(settings, connect(settings, _warn)))
+        return registry, from_state(settings, registry)
 
 
 @selvedge.group()

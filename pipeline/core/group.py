@@ -11,7 +11,7 @@ from pipeline.core.identifiers import Registry
 from pipeline.core.mail import Mail, Touch
 from pipeline.core.settle import Clock, Settler
 from pipeline.core.shard import Shard
-from pipeline.core.touchpoint import Touchpoint
+from pipeline.core.touchpoint import Id, Touchpoint
 
 
 class Group:
@@ -32,6 +32,10 @@ class Group:
     @property
     def shards(self) -> tuple[int, ...]:
         return tuple(self._shards)
+
+    def home(self, name: Id) -> Shard:
+        """The shard at which an identifier is at home, to look at."""
+        return self._shards[self._registry.home(name)]
 
     def add(self, number: int, rows: Iterable[tuple[bytes, bytes]] = ()) -> None:
         """Takes over a shard from its state rows. Raises StateError if they were made with another hash key or with
