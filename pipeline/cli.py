@@ -233,10 +233,9 @@ def produce(settings: Settings, recorded: bool, files: tuple[Path, ...]) -> int:
     from pipeline.kafka.produce import produce as send
     from pipeline.kafka.topics import TopicsWrong
 
-    with one_line(BrokerAbsent, TopicsWrong, KafkaException):
-        reader = Reader(_registry(settings, None, None))
-        with progress(_size(files), "produce") as advance:
-            sent = send(settings, reader, files, _warn, recorded=recorded, progress=advance)
+    reader = Reader(_registry(settings, None, None))
+    with one_line(BrokerAbsent, TopicsWrong, KafkaException), progress(_size(files), "produce") as advance:
+        sent = send(settings, reader, files, _warn, recorded=recorded, progress=advance)
     click.echo(sent)
     return 0 if sent.complete else 1
 
