@@ -47,7 +47,8 @@ POLICIES = {
 
 
 def policy(name: str) -> Policy:
-    return load(f"[identity]\n{POLICIES[name]}\n[publish]\nidentifiers = {{}}\n")
+    """Every identifier has a row. Repeats count however far the shards are apart."""
+    return load(f'[identity]\ndedup_window = "30d"\n{POLICIES[name]}\n[publish]\nidentifiers = {{}}\n')
 
 
 def touchpoint(

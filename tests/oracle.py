@@ -51,6 +51,9 @@ def answer(touchpoints: Iterable[Touchpoint], registry: Registry) -> Answer:
     linking = [tp for tp in once if tp.type not in NOT_LINKING]
     hubs = _hubs(linking, registry)
     newest = _edges(linking, hubs)
+    for component in list(nx.connected_components(nx.Graph(map(tuple, newest)))):
+        if len(component) > registry.policy.identity.component_max:
+            newest = {edge: time for edge, time in newest.items() if not edge <= component}
     apart = _vetoes(once, hubs) | _of_policy(registry)
     graph = nx.Graph()
     graph.add_nodes_from(id for tp in linking for id in tp.ids)

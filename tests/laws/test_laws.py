@@ -1,0 +1,125 @@
+"""The contract: what is published is a function of the set of touchpoints, the policy and the time.
+
+Order, repetition, cuts into epochs, number of shards, restarts and moves of shards do not show. Each law compares a run
+with the plain one: one shard, in the order received.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.core.group import Group
+from pipeline.core.identifiers import Registry
+from pipeline.core.replay import replay
+from pipeline.core.times import DAY
+from tests.histories import START, policy
+from tests.oracle import answer
+from tests.published import Published
+from tests.strategies import History, cuts, shards, shops, with_repeats
+
+UNTIL = START + 9 * DAY
+Shop = tuple[str, History]
+
+
+def published(policy_name: str, history: History, shards: int = 1) -> Published:
+    return Published(replay(history, Registry(policy(policy_name), shards=shards), UNTIL))
+
+
+def in_epochs(policy_name: str, history: History, ends: Collection[int], shards: int, *, restart: bool) -> Published:
+    """The same with a drain at each of `ends`; restart: every shard then moves to a new group by its rows."""
+    registry = Registry(policy(policy_name), shards=shards)
+    taken = Published()
+    rows: dict[int, dict[bytes, bytes]] = {shard: {} for shard in range(shards)}
+    group = _owning(registry, rows)
+    clock = START
+    for place, tp in enumerate(history):
+        if place in ends:
+            clock = max(clock, tp.received - 1)
+            _drain(group, clock, rows, taken)
+            group = _owning(registry, rows) if restart else group
+        group.touch(registry.home(tp.ids[0]), tp)
+    _drain(group, UNTIL, rows, taken)
+    for output in group.finish(UNTIL).outputs:
+        taken.take(output)
+    return taken
+
+
+def _owning(registry: Registry, rows: dict[int, dict[bytes, bytes]]) -> Group:
+    group = Group(registry, "record")
+    for shard, known in rows.items():
+        group.add(shard, list(known.items()))
+    return group
+
+
+def _drain(group: Group, clock: int, rows: dict[int, dict[bytes, bytes]], taken: Published) -> None:
+    effects = group.drain(clock, clock)
+    for shard, changed in effects.rows.items():
+        rows[shard].update({key: row for key, row in changed.items() if row is not None})
+        for key in [key for key, row in changed.items() if row is None]:
+            rows[shard].pop(key, None)
+    for output in effects.outputs:
+        taken.take(output)
+
+
+def same_profiles(one: Published, other: Published) -> None:
+    assert one.profile_ids() == other.profile_ids()
+    assert one.shared() == other.shared()
+    assert one.documents() == other.documents()
+    assert not one.broken_redirects()
+
+
+def same(one: Published, other: Published) -> None:
+    same_profiles(one, other)
+    assert one.latest_triggers() == other.latest_triggers()
+
+
+@given(shops())
+def test_persons_are_those_of_the_oracle(shop: Shop) -> None:
+    name, history = shop
+    known = answer(history, Registry(policy(name)))
+    taken = published(name, history)
+    assert taken.persons() == known.groups()
+    assert taken.profile_ids() == known.profile_ids()
+    assert taken.shared() == known.hubs
+
+
+@given(shops(), st.data())
+def test_the_order_of_arrival_does_not_show_in_profiles(shop: Shop, data: st.DataObject) -> None:
+    name, history = shop
+    same_profiles(published(name, data.draw(st.permutations(history))), published(name, history))
+
+
+@given(shops(), st.data())
+def test_the_order_inside_one_instant_does_not_show_in_triggers(shop: Shop, data: st.DataObject) -> None:
+    name, history = shop
+    shuffled = sorted(data.draw(st.permutations(history)), key=lambda tp: tp.received)
+    same(published(name, shuffled), published(name, history))
+
+
+@given(shops(), st.data())
+def test_repeats_do_not_show(shop: Shop, data: st.DataObject) -> None:
+    name, history = shop
+    same(published(name, data.draw(with_repeats(history))), published(name, history))
+
+
+@given(shops(), shards)
+def test_the_number_of_shards_does_not_show(shop: Shop, number: int) -> None:
+    name, history = shop
+    same(published(name, history, number), published(name, history))
+
+
+@given(shops(), shards, st.data())
+def test_the_cut_into_epochs_does_not_show(shop: Shop, number: int, data: st.DataObject) -> None:
+    name, history = shop
+    ends = data.draw(cuts(history))
+    same(in_epochs(name, history, ends, number, restart=False), published(name, history))
+
+
+@given(shops(), shards, st.data())
+def test_a_restart_from_rows_does_not_show(shop: Shop, number: int, data: st.DataObject) -> None:
+    name, history = shop
+    ends = data.draw(cuts(history))
+    same(in_epochs(name, history, ends, number, restart=True), published(name, history))
