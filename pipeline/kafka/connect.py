@@ -6,6 +6,7 @@ librdkafka reconnects for ever by itself and says so in many lines; a command ne
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,9 +17,12 @@ from confluent_kafka.admin import AdminClient
 from pipeline.settings import Settings
 
 PATIENCE_S = 60.0
-ANSWER_S = 3.0
-BACK_OFF_S = 0.5
-BACK_OFF_MAX_S = 8.0
+WAIT_S = 2.0
+"""For the first answer; a connection under way is not broken off when it is over."""
+WAIT_MAX_S = 8.0
+
+VARYING = re.compile(r"^\S+/(bootstrap|\d+): | \(after \d+ms in state .*$")
+"""Parts of librdkafka's messages that differ from try to try, or repeat the address."""
 
 Tell = Callable[[str], None]
 """Takes a line for the operator."""
@@ -29,27 +33,29 @@ class BrokerAbsent(Exception):
 
 
 def connect(settings: Settings, tell: Tell, patience_s: float = PATIENCE_S) -> AdminClient:
-    """A client that has had an answer. Tells every failed attempt that adds a reason, tries again with growing pauses
+    """A client that has had an answer. Tells every failed attempt that adds a reason, tries again with growing waits
     and raises BrokerAbsent when `patience_s` seconds have gone by."""
     reasons: list[str] = []
     admin = _quiet_admin(settings, reasons)
-    deadline = time.monotonic() + patience_s
-    pause = BACK_OFF_S
+    end = time.monotonic() + patience_s
+    wait = WAIT_S
     told = ""
     while True:
+        pause = min(time.monotonic() + wait, end)
         try:
-            admin.list_topics(timeout=ANSWER_S)
+            admin.list_topics(timeout=max(0.1, pause - time.monotonic()))
             return admin
         except KafkaException as error:
+            admin.poll(0)
             reason = reasons[-1] if reasons else error.args[0].str()
-        left = deadline - time.monotonic()
+        time.sleep(max(0.0, pause - time.monotonic()))
+        left = end - time.monotonic()
         if left <= 0:
             raise BrokerAbsent(f"no answer from {settings.brokers} in {patience_s:g} s: {reason}")
         if reason != told:
-            tell(f"no answer from {settings.brokers}: {reason}; trying again for {left:.0f} s")
+            tell(f"no answer from {settings.brokers}: {reason}; trying for another {left:.0f} s")
             told = reason
-        time.sleep(min(pause, left))
-        pause = min(2 * pause, BACK_OFF_MAX_S)
+        wait = min(2 * wait, WAIT_MAX_S)
 
 
 def quiet_logger() -> logging.Logger:
@@ -64,7 +70,7 @@ def quiet_logger() -> logging.Logger:
 def _quiet_admin(settings: Settings, reasons: list[str]) -> AdminClient:
     def note(error: KafkaError) -> None:
         if error.code() != KafkaError._ALL_BROKERS_DOWN:
-            reasons.append(error.str())
+            reasons.append(VARYING.sub("", error.str()))
 
     configuration: dict[str, Any] = {**settings.librdkafka(), "error_cb": note}
     return AdminClient(configuration, logger=quiet_logger())

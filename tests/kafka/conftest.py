@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
+from typing import NoReturn
 
 import pytest
 from confluent_kafka.admin import AdminClient
@@ -30,9 +31,7 @@ def broker() -> str:
     try:
         return brokers.shared(_session())
     except brokers.Unavailable as reason:
-        if os.environ.get("SELVEDGE_TEST_REQUIRE_KAFKA") == "1":
-            pytest.fail(f"SELVEDGE_TEST_REQUIRE_KAFKA=1, but: {reason}", pytrace=False)
-        pytest.skip(f"no Kafka to test with: {reason} (or set SELVEDGE_TEST_BROKERS)")
+        no_kafka(reason)
 
 
 @pytest.fixture
@@ -64,6 +63,13 @@ def settings(broker: str, prefix: str) -> Settings:
         transaction_timeout_ms=15_000,
         clock="record",
     )
+
+
+def no_kafka(reason: brokers.Unavailable) -> NoReturn:
+    """Ends a test that cannot have its broker."""
+    if os.environ.get("SELVEDGE_TEST_REQUIRE_KAFKA") == "1":
+        pytest.fail(f"SELVEDGE_TEST_REQUIRE_KAFKA=1, but: {reason}", pytrace=False)
+    pytest.skip(f"no Kafka to test with: {reason}")
 
 
 def _session() -> int:
