@@ -61,12 +61,14 @@ class Point(msgspec.Struct):
 
 
 class Quiet(msgspec.Struct, frozen=True):
-    """A quiet point: nobody touched anything for the delay. `point`: the cart then. last_activity: event id."""
+    """A quiet point: nobody touched anything for the delay. `point`: the cart then. last_activity: event id.
+    until: time of the cart's next change or end; None: neither came."""
 
     anchor_at: int
     deadline_at: int
     last_activity: str
     point: Point
+    until: int | None
 
 
 class Purchase(msgspec.Struct):

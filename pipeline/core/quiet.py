@@ -41,7 +41,8 @@ def mark_quiet(episode: Episode, moments: Activities, delay_of: Callable[[str], 
         if episode.ended_at is not None and episode.ended_at <= deadline:
             break
         event = point.event if anchor == point.time else event_at(anchor)
-        episode.quiet.append(Quiet(anchor, deadline, event or point.event, point))
+        until = episode.ended_at if after is None else after.time
+        episode.quiet.append(Quiet(anchor, deadline, event or point.event, point, until))
     episode.idle_at = _last_of_chain(times, episode.last.time, idle, None) + idle
 
 

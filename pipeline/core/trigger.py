@@ -1,0 +1,77 @@
+"""evaluate: from a person's facts, compare the triggers that should exist now with the ledger of those published.
+
+A trigger is a view, not an event handler: whoever was told something that turned out wrong is told so. First what was
+fired is reviewed, then what is due is fired or suppressed. Evaluating twice at one clock gives nothing new; the same
+facts, ledger and clock give the same records, however they arrived.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from pipeline.core.fragment import Fragment
+from pipeline.core.identifiers import Registry
+from pipeline.core.ledger import Told
+from pipeline.core.person import Person
+from pipeline.core.policy_sections import Triggers
+from pipeline.core.touchpoint import Id
+from pipeline.core.triggers.case import Case
+from pipeline.core.triggers.due import agenda
+from pipeline.core.triggers.firing import fire
+from pipeline.core.triggers.lifecycle import review
+
+
+class Outcome(msgspec.Struct):
+    """records: for the `triggers` topic, in order. told: new ledger entries by the identifier in whose seat they
+    belong. wake: the next clock time, later than now, at which something can change with no new fact; None: never.
+    held: the smallest deadline that waits only for facts to be read; evaluate again once they were."""
+
+    records: list[dict[str, Any]] = []
+    told: dict[Id, dict[str, Told]] = {}
+    wake: int | None = None
+    held: int | None = None
+
+
+def evaluate(
+    person: Person,
+    ledger: Mapping[Id, Mapping[str, Told]],
+    now: int,
+    caught_up_to: int,
+    registry: Registry,
+    as_of: int | None,
+    revision: int,
+    *,
+    hold_from: int = 0,
+) -> Outcome:
+    """ledger: the entries in the seats of the person's identifiers. caught_up_to: all facts received up to then were
+    read. as_of: only facts received up to then count; None: all. revision: of the profile. hold_from: the clock at
+    which the person's owner began to read."""
+    fragments, policy = person.fragments, registry.policy.triggers
+    told = any(ledger.values())
+    if not told:
+        earliest = _earliest(fragments, policy)
+        if earliest is None or earliest > now:
+            return Outcome(wake=earliest)
+    case = Case(person, now, caught_up_to, registry, as_of, revision)
+    if told:
+        case.read(ledger)
+        review(case)
+    found = agenda(case, hold_from)
+    fire(case, found.due)
+    return Outcome(case.records, case.changed, found.wake, found.held)
+
+
+def _earliest(fragments: Sequence[Fragment], policy: Triggers) -> int | None:
+    """Before this time no cart of these fragments can be due; None: there is no cart."""
+    oldest = None
+    for fragment in fragments:
+        for cart in fragment.carts.values():
+            time = cart.changes[0].time
+            if oldest is None or time < oldest:
+                oldest = time
+    if oldest is None:
+        return None
+    return oldest + min(policy.cart_delay, policy.checkout_delay) + policy.grace

@@ -1,0 +1,74 @@
+"""A case: one person at one evaluation, with the ledger as it is revised on the way.
+
+Nothing is published here; records and new ledger entries are collected for whoever asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from pipeline.core.cart import episodes
+from pipeline.core.episode import Episode, Ref
+from pipeline.core.identifiers import Registry
+from pipeline.core.ledger import Cover, Told
+from pipeline.core.person import Person
+from pipeline.core.touchpoint import Id
+from pipeline.core.triggers.addressing import Addressing
+
+
+class Case:
+    """as_of: only facts received up to then count; None: all. revision: of the person's profile."""
+
+    def __init__(
+        self, person: Person, now: int, caught_up_to: int, registry: Registry, as_of: int | None, revision: int
+    ) -> None:
+        self.person, self.registry, self.policy = person, registry, registry.policy.triggers
+        self.now, self.caught_up_to, self.as_of, self.revision = now, caught_up_to, as_of, revision
+        self.episodes = episodes(person.fragments, as_of, registry.policy)
+        self.told: dict[str, Told] = {}
+        self.records: list[dict[str, Any]] = []
+        self.changed: dict[Id, dict[str, Told]] = {}
+        self._homes: dict[str, Id] = {}
+
+    def read(self, ledger: Mapping[Id, Mapping[str, Told]]) -> None:
+        """An entry that is in several seats counts by its highest revision."""
+        for home, entries in ledger.items():
+            for told in entries.values():
+                known = self.told.get(told.trigger_id)
+                if known is None or told.revision > known.revision:
+                    self.told[told.trigger_id] = told
+                    self._homes[told.trigger_id] = home
+
+    @cached_property
+    def addressing(self) -> Addressing:
+        return Addressing(self.person, self.registry, self.as_of)
+
+    @cached_property
+    def _holders(self) -> dict[Ref, Episode]:
+        return {(change.event, change.source): episode for episode in self.episodes for change, _ in episode.changes}
+
+    def holder(self, cover: Cover) -> Episode | None:
+        """The episode that has the change now."""
+        return self._holders.get((cover.event, cover.source))
+
+    def heir(self, episode: Episode) -> Episode:
+        """Where an episode's lines went in the end."""
+        while episode.successor is not None and (heir := self._holders.get(episode.successor)) is not None:
+            episode = heir
+        return episode
+
+    def live(self) -> list[Told]:
+        return sorted(
+            (told for told in self.told.values() if told.live),
+            key=lambda told: (told.deadline_at, told.fired_at, told.trigger_id),
+        )
+
+    def note(self, told: Told, record: dict[str, Any], home: Id | None = None) -> None:
+        """Puts a new revision of a trigger on record. home: None: where its last one is."""
+        home = home or self._homes[told.trigger_id]
+        self.told[told.trigger_id] = told
+        self._homes[told.trigger_id] = home
+        self.changed.setdefault(home, {})[told.trigger_id] = told
+        self.records.append(record)

@@ -1,0 +1,85 @@
+"""What is due of a person's carts, and when more will be.
+
+Every quiet point of an episode is a deadline, and so is each further step after it while the cart stays as it is. A
+deadline is due at deadline + grace, once all facts up to it were read (`caught_up_to`), or `max_hold` later without. Of
+several due of one episode only the newest counts. A closed episode has none; of an expired one only what is too old.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from pipeline.core.episode import Episode, Point, Quiet
+from pipeline.core.triggers.case import Case
+
+
+class Due(msgspec.Struct, frozen=True):
+    """step: from 1."""
+
+    episode: Episode
+    quiet: Quiet
+    step: int
+    deadline: int
+
+    @property
+    def point(self) -> Point:
+        return self.quiet.point
+
+    @property
+    def family(self) -> str:
+        return self.quiet.point.stage
+
+
+class Agenda(msgspec.Struct):
+    """due: by deadline. wake: the next clock time at which something becomes due. held: the smallest deadline whose
+    grace is over and that waits for facts to be read."""
+
+    due: list[Due] = []
+    wake: int | None = None
+    held: int | None = None
+
+
+def agenda(case: Case, hold_from: int) -> Agenda:
+    """hold_from: a hold lasts at least until `max_hold` after this clock time, at which the carts' owner began."""
+    found = Agenda()
+    for episode in case.episodes:
+        if episode.end not in (None, "expired"):
+            continue
+        newest: Due | None = None
+        for due in _deadlines(case, episode):
+            ready_at = _ready_at(case, due.deadline, hold_from)
+            if ready_at <= case.now:
+                newest = due if newest is None or due.deadline > newest.deadline else newest
+                continue
+            found.wake = ready_at if found.wake is None else min(found.wake, ready_at)
+            if case.now >= due.deadline + case.policy.grace:
+                found.held = due.deadline if found.held is None else min(found.held, due.deadline)
+        if newest is not None and (case.now < episode.expires_at or too_old(case, newest.deadline)):
+            found.due.append(newest)
+    found.due.sort(key=lambda due: due.deadline)
+    return found
+
+
+def too_old(case: Case, deadline: int) -> bool:
+    return case.now - deadline > case.policy.max_age
+
+
+def _deadlines(case: Case, episode: Episode) -> Iterator[Due]:
+    for quiet in episode.quiet:
+        if quiet.point.stage in case.policy.enabled:
+            for step, later in enumerate(case.policy.steps, 1):
+                deadline = quiet.deadline_at + later
+                if quiet.until is None or quiet.until > deadline:
+                    yield Due(episode, quiet, step, deadline)
+
+
+def _ready_at(case: Case, deadline: int, hold_from: int) -> int:
+    """When a deadline is due if no more facts are read than were."""
+    ready_at = deadline + case.policy.grace
+    if case.caught_up_to >= deadline:
+        return ready_at
+    if case.now < ready_at:
+        return ready_at
+    return max(ready_at, hold_from) + case.policy.max_hold

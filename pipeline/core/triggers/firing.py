@@ -1,0 +1,167 @@
+"""Fires what is due, or says why not.
+
+Carts due at one deadline are a group: the lead (highest stage, then latest change, then highest value) is tried first,
+then the next; once one fires, the others travel with it. The same contents are never told twice for the same step, and
+what a live trigger covers is told. A suppressed trigger is revised under its id when the facts change; it never fires
+because time passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import sha1
+from itertools import groupby
+from typing import Final
+
+import msgspec
+
+from pipeline.core.episode import Episode, Point, contents, value_of
+from pipeline.core.ledger import Cover, Told
+from pipeline.core.money import ZERO
+from pipeline.core.triggers.case import Case
+from pipeline.core.triggers.due import Due, too_old
+from pipeline.core.triggers.reasons import Reach, reasons
+from pipeline.core.triggers.record import Others, record
+from pipeline.core.triggers.sending import first_allowed, is_zone
+
+_NAMESPACE: Final = bytes.fromhex("2a5f0f6c8f0e5a5db1f4f5a3c0f3d7e2")
+_json: Final = msgspec.json.Encoder().encode
+
+
+def fire(case: Case, due: Iterable[Due]) -> None:
+    """due: by deadline."""
+    for deadline, members in groupby(due, key=lambda one: one.deadline):
+        ranked = sorted(members, key=lambda one: _rank(one.episode, one.point), reverse=True)
+        open_then = _open_at(case, deadline)
+        for lead in ranked:
+            if not _is_told(case, lead) and _judge(
+                case, lead, [one for one in open_then if one[0] is not lead.episode]
+            ):
+                break
+
+
+def _open_at(case: Case, deadline: int) -> Others:
+    found = [
+        (episode, point)
+        for episode in case.episodes
+        if (point := episode.at(deadline)) is not None and point.stage in case.policy.enabled
+    ]
+    found = [(episode, point) for episode, point in found if deadline < point.time + case.policy.episode_expiry]
+    found.sort(key=lambda one: _rank(*one), reverse=True)
+    return found[: case.registry.policy.bounds.carts]
+
+
+def _rank(episode: Episode, point: Point) -> tuple[object, ...]:
+    value = value_of(point.lines.values(), point.currency, point.value)
+    return point.stage == "checkout", point.time, ZERO if value is None else value, point.event, episode.key
+
+
+def _is_told(case: Case, due: Due) -> bool:
+    """Whether the person was told of this cart: of these contents, or by a live trigger no older than its change."""
+    digest = contents(due.point.lines)
+    for told in case.told.values():
+        if not told.fired_at or told.step != due.step:
+            continue
+        for place, cover in enumerate(told.covers):
+            if (told.live or place == 0) and _covers(case, cover, due.episode):
+                if cover.contents == digest or (told.live and due.point.time <= told.fired_at):
+                    return True
+    return False
+
+
+def _covers(case: Case, cover: Cover, episode: Episode) -> bool:
+    holder = case.holder(cover)
+    return holder is not None and case.heir(holder) is episode
+
+
+def _judge(case: Case, due: Due, others: Others) -> bool:
+    """Whether the trigger fires."""
+    reach = Reach(*case.addressing.channels(due.episode))
+    told = _proposed(case, due)
+    known = case.told.get(told.trigger_id)
+    if known is not None and known.deadline_at == due.deadline and too_old(case, due.deadline):
+        return False
+    why = reasons(case, due, reach)
+    if why:
+        told = msgspec.structs.replace(told, reason=why[0], reasons=why)
+        if known is None or _differs(known, told):
+            case.note(told, record(case, told, due, [], reach), due.point.fragment)
+        return False
+    told = _fired(case, told, due, others, reach)
+    made = record(case, told, due, others, reach)
+    case.note(msgspec.structs.replace(told, record=_json(made)), made, due.point.fragment)
+    return True
+
+
+def _differs(known: Told, told: Told) -> bool:
+    return (known.deadline_at, known.reasons, known.covers) != (told.deadline_at, told.reasons, told.covers)
+
+
+def _proposed(case: Case, due: Due) -> Told:
+    """The trigger as suppressed for no reason yet."""
+    episode_id = _episode_id(case, due.episode)
+    n = sum(
+        1 for told in case.told.values() if told.episode_id == episode_id and told.step == due.step and told.fired_at
+    )
+    trigger_id = _uuid(due.family, episode_id, str(due.step), str(n))
+    known = case.told.get(trigger_id)
+    return Told(
+        trigger_id,
+        episode_id,
+        due.family,
+        due.step,
+        n,
+        "suppressed",
+        None,
+        (),
+        None,
+        1 if known is None else known.revision + 1,
+        due.quiet.anchor_at,
+        due.deadline,
+        case.now,
+        (_cover(due.point),),
+    )
+
+
+def _fired(case: Case, told: Told, due: Due, others: Others, reach: Reach) -> Told:
+    policy, zone = case.policy, case.addressing.timezone
+    if zone is None or not is_zone(zone):
+        zone = case.registry.policy.profile.timezone
+    send_not_before = first_allowed(case.now, zone, policy.quiet_hours, policy.send_window)
+    return msgspec.structs.replace(
+        told,
+        status="fired",
+        covers=(_cover(due.point), *(_cover(point) for _, point in others)),
+        fired_at=case.now,
+        send_not_before=send_not_before,
+        expires_at=send_not_before + policy.expires_after,
+        recovery_url=due.point.recovery_url,
+        peers=tuple(live.trigger_id for live in case.live()),
+        channels=tuple(one["channel"] for one in reach.used),
+    )
+
+
+def _cover(point: Point) -> Cover:
+    return Cover(point.time, point.event, point.source, contents(point.lines))
+
+
+def _episode_id(case: Case, episode: Episode) -> str:
+    """The id under which the episode was published first; else one of its cart and first change."""
+    published = [
+        (told.deadline_at, told.evaluated_at, told.episode_id)
+        for told in case.told.values()
+        if case.holder(told.covers[0]) is episode
+    ]
+    if published:
+        return min(published)[2]
+    first = episode.points[0]
+    return _uuid(episode.key, first.event, first.source)
+
+
+def _uuid(*names: str) -> str:
+    """UUIDv5 of these names."""
+    made = bytearray(sha1(_NAMESPACE + "\n".join(names).encode(), usedforsecurity=False).digest()[:16])
+    made[6] = made[6] & 0x0F | 0x50
+    made[8] = made[8] & 0x3F | 0x80
+    text = made.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
