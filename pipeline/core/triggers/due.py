@@ -45,7 +45,7 @@ def agenda(case: Case, hold_from: int) -> Agenda:
     """hold_from: a hold lasts at least until `max_hold` after this clock time, at which the carts' owner began."""
     found = Agenda()
     for episode in case.episodes:
-        if episode.end not in (None, "expired"):
+        if not is_open(episode):
             continue
         newest: Due | None = None
         for due in _deadlines(case, episode):
@@ -60,6 +60,11 @@ def agenda(case: Case, hold_from: int) -> Agenda:
             found.due.append(newest)
     found.due.sort(key=lambda due: due.deadline)
     return found
+
+
+def is_open(episode: Episode) -> bool:
+    """Whether nothing but time can have closed it."""
+    return episode.end in (None, "expired")
 
 
 def too_old(case: Case, deadline: int) -> bool:

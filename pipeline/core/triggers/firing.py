@@ -19,8 +19,8 @@ from pipeline.core.episode import Episode, Point, contents, value_of
 from pipeline.core.ledger import Cover, Told
 from pipeline.core.money import ZERO
 from pipeline.core.triggers.case import Case
-from pipeline.core.triggers.due import Due, too_old
-from pipeline.core.triggers.reasons import Reach, reasons
+from pipeline.core.triggers.due import Due, is_open, too_old
+from pipeline.core.triggers.reasons import Reach, is_peer, reasons
 from pipeline.core.triggers.record import Others, record
 from pipeline.core.triggers.sending import first_allowed, is_zone
 
@@ -34,9 +34,8 @@ def fire(case: Case, due: Iterable[Due]) -> None:
         ranked = sorted(members, key=lambda one: _rank(one.episode, one.point), reverse=True)
         open_then = _open_at(case, deadline)
         for lead in ranked:
-            if not _is_told(case, lead) and _judge(
-                case, lead, [one for one in open_then if one[0] is not lead.episode]
-            ):
+            others = [one for one in open_then if one[0] is not lead.episode]
+            if not _is_told(case, lead) and _judge(case, lead, others):
                 break
 
 
@@ -44,9 +43,11 @@ def _open_at(case: Case, deadline: int) -> Others:
     found = [
         (episode, point)
         for episode in case.episodes
-        if (point := episode.at(deadline)) is not None and point.stage in case.policy.enabled
+        if is_open(episode)
+        and (point := episode.at(deadline)) is not None
+        and point.stage in case.policy.enabled
+        and deadline < point.time + case.policy.episode_expiry
     ]
-    found = [(episode, point) for episode, point in found if deadline < point.time + case.policy.episode_expiry]
     found.sort(key=lambda one: _rank(*one), reverse=True)
     return found[: case.registry.policy.bounds.carts]
 
@@ -62,10 +63,12 @@ def _is_told(case: Case, due: Due) -> bool:
     for told in case.told.values():
         if not told.fired_at or told.step != due.step:
             continue
-        for place, cover in enumerate(told.covers):
-            if (told.live or place == 0) and _covers(case, cover, due.episode):
-                if cover.contents == digest or (told.live and due.point.time <= told.fired_at):
-                    return True
+        covers = told.covers if told.live else told.covers[:1]
+        meant = [cover for cover in covers if _covers(case, cover, due.episode)]
+        if any(cover.contents == digest for cover in meant):
+            return True
+        if meant and told.live and due.point.time <= told.fired_at:
+            return True
     return False
 
 
@@ -136,7 +139,7 @@ def _fired(case: Case, told: Told, due: Due, others: Others, reach: Reach) -> To
         send_not_before=send_not_before,
         expires_at=send_not_before + policy.expires_after,
         recovery_url=due.point.recovery_url,
-        peers=tuple(live.trigger_id for live in case.live()),
+        peers=tuple(live.trigger_id for live in case.live() if is_peer(case, live, due.deadline)),
         channels=tuple(one["channel"] for one in reach.used),
     )
 

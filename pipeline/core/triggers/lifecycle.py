@@ -20,7 +20,7 @@ from pipeline.core.times import DAY
 from pipeline.core.touchpoint import Id
 from pipeline.core.triggers.case import Case
 from pipeline.core.triggers.connected import connected_since
-from pipeline.core.triggers.reasons import exceeds, is_near
+from pipeline.core.triggers.reasons import exceeds, is_near, is_peer
 from pipeline.core.triggers.record import revised
 
 
@@ -42,7 +42,7 @@ def _follow(case: Case, told: Told) -> None:
     order = None if episode is None else case.heir(episode).order
     if order is not None and told.fired_at < order.time <= told.fired_at + case.policy.recovery_window:
         via_link = any(_leads_back(told, click, order) for click in _clicks(case))
-        if told.status != "recovered" or told.via_link != via_link:
+        if told.status != "recovered" or (via_link and not told.via_link):
             _revise(case, told, "recovered", None, via_link)
 
 
@@ -92,11 +92,17 @@ def _retract_duplicates(case: Case) -> None:
     for told in case.live():
         if told.status != "fired":
             continue
-        unknown = [other for other in kept if other.trigger_id not in told.peers and told.trigger_id not in other.peers]
+        unknown = [other for other in kept if _knew_nothing(case, told, other)]
         if unknown and _is_duplicate(case, told, kept, unknown):
             _retract(case, told, "duplicate_after_merge")
         else:
             kept.append(told)
+
+
+def _knew_nothing(case: Case, told: Told, other: Told) -> bool:
+    """Whether two triggers that count for each other fired as if of two persons."""
+    apart = other.trigger_id not in told.peers and told.trigger_id not in other.peers
+    return apart and is_peer(case, other, told.deadline_at)
 
 
 def _is_duplicate(case: Case, told: Told, kept: list[Told], unknown: list[Told]) -> bool:

@@ -62,6 +62,11 @@ def is_near(case: Case, told: Told, deadline: int) -> bool:
     return abs(told.deadline_at - deadline) < case.policy.regroup
 
 
+def is_peer(case: Case, told: Told, deadline: int) -> bool:
+    """Whether a trigger counts in some window around a deadline."""
+    return abs(told.deadline_at - deadline) < max(7 * DAY, case.policy.regroup)
+
+
 def _is_grouped(case: Case, due: Due) -> bool:
     """A later step of the same cart is no second message of the group."""
     return any(

@@ -108,7 +108,5 @@ def number(quantity: Decimal) -> int | float:
 
 def _kinds(carts: Others) -> list[str]:
     """Kinds of device the carts were changed on, in the order of first use."""
-    used = sorted(
-        (point.time, point.kind) for episode, until in carts for point in episode.points if point.time <= until.time
-    )
-    return list(dict.fromkeys(kind for _, kind in used))
+    points = [point for episode, newest in carts for point in episode.points if point.time <= newest.time]
+    return list(dict.fromkeys(point.kind for point in sorted(points, key=lambda point: (point.time, point.kind))))
