@@ -134,7 +134,7 @@ class Settler:
     def _kind(self, group: PersonIds, move: Move, split_into: Iterable[str], cause: Cause) -> Kind:
         seat = self._seat(group.owner)
         active = seat.revision > 0 and seat.target == self._registry.profile_id(group.owner)
-        event = next((event for name in group.ids if (event := cause.events.get(name))), "")
+        event = next(filter(None, map(cause.events.get, group.ids)), "")
         into = tuple(split_into)
         if group.shared and move.shared:
             return Kind("shared", event or "merge")
