@@ -55,9 +55,14 @@ class Group:
         self._shards[number] = shard
         self._settlers[number] = Settler(shard, self._clock, self._out, documents=self._documents)
 
-    def remove(self, number: int) -> None:
-        """Gives a shard up. Nothing of it may be undrained."""
-        del self._shards[number], self._settlers[number]
+    def remove(self, number: int) -> tuple[Shard, Settler]:
+        """Gives a shard up; nothing of it may be undrained. What is returned `restore` takes, as long as nobody else
+        has owned the shard meanwhile."""
+        return self._shards.pop(number), self._settlers.pop(number)
+
+    def restore(self, number: int, removed: tuple[Shard, Settler]) -> None:
+        """Takes a shard back as `remove` gave it up."""
+        self._shards[number], self._settlers[number] = removed
 
     def touch(self, shard: int, touchpoint: Touchpoint) -> None:
         """A touchpoint read from a shard's partition. Facts without identifiers are counted."""
