@@ -8,7 +8,7 @@ bounded; nothing here depends on what was asked before.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import blake2b, sha1, sha256
 from typing import Final, NamedTuple, TypeVar
 
@@ -74,7 +74,8 @@ class Registry:
         self._secret = secret if len(secret) <= 64 else sha256(secret).digest()
         self._ranks = {type: rank for rank, type in enumerate(policy.identity.order)}
         self._blocked = blocker(policy)
-        self._identified: Cache[tuple[str, str], Identified] = Cache(self._identify)
+        self.identified: Mapping[tuple[str, str], Identified] = Cache(self._identify)
+        """(type, text) -> what `identify` says."""
         self.order: Callable[[Id], bytes] = Cache(self._order).__getitem__
         """Sort key of x ≺ y: one byte rank, 16 bytes key."""
         self.home: Callable[[Id], int] = Cache(self._home).__getitem__
@@ -94,7 +95,7 @@ class Registry:
             if not isinstance(value, int) or isinstance(value, bool):
                 return BLOCKED
             value = str(value)
-        return self._identified[type, value]
+        return self.identified[type, value]
 
     def rank(self, id: Id) -> int:
         """0 = strongest; types that the policy does not list come after all listed."""

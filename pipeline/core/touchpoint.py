@@ -87,9 +87,11 @@ class Campaign(msgspec.Struct, gc=False, omit_defaults=True):
 
 
 class ConsentRef(msgspec.Struct, gc=False, omit_defaults=True):
+    """state: granted, denied or revoked; a reader refuses anything else, and none."""
+
     channel: str = "*"
     purpose: str = "marketing"
-    state: str = "granted"
+    state: str = ""
     effective: str | None = None
     proof: str | None = None
 
