@@ -141,7 +141,7 @@ class Basket:
             return
         episode = self.episodes[-1]
         episode.changes.append((change, fragment))
-        if change.recovery_url:
+        if change.recovery_url and episode.points:
             episode.last.recovery_url = change.recovery_url
 
     def _late(self, time: int, near: Iterable[Purchase]) -> None:
