@@ -231,7 +231,7 @@ OPTIONS: dict[str, Option] = {
         "session_timeout_ms", "silence after which a worker counts as dead", *_whole(1_000, 1_800_000)
     ),
     "transaction_timeout_ms": Option(
-        "transaction_timeout_ms", "after this the broker aborts a transaction left open", *_whole(1_000, 900_000)
+        "transaction_timeout_ms", "after this the broker aborts a transaction left open", *_whole(5_000, 900_000)
     ),
     "shards": Option("shards", "partitions of the work, for `topics apply`", *_whole(1, 4_096)),
     "replication": Option("replication", "replicas of every topic, for `topics apply`", *_whole(1, 32)),

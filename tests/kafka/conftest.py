@@ -16,6 +16,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from pipeline.kafka.embedded import EmbeddedBroker
+from pipeline.kafka.topics import apply
 from pipeline.settings import Settings
 from tests.kafka import brokers
 
@@ -63,6 +64,16 @@ def settings(broker: str, prefix: str) -> Settings:
         transaction_timeout_ms=15_000,
         clock="record",
     )
+
+
+@pytest.fixture(params=["embedded", "real"])
+def place(request: pytest.FixtureRequest) -> Settings:
+    """Settings for the embedded broker and for a real one, topics made: what a test says holds for both."""
+    if request.param == "embedded":
+        return Settings(brokers=request.getfixturevalue("embedded"), shards=SHARDS, embedded=True)
+    settings: Settings = request.getfixturevalue("settings")
+    apply(settings)
+    return settings
 
 
 def no_kafka(reason: brokers.Unavailable) -> NoReturn:
