@@ -72,19 +72,19 @@ def touchpoint(
         time=received + 5 * MINUTE if clamped else time,
         received=received,
         ids=ids,
-        data=_data(type, item),
+        data=_data(type, item, ids[0]),
         client_time=time if clamped else None,
         effective=time if type == "consent.changed" else None,
     )
 
 
-def _data(type: str, item: int) -> Data:
+def _data(type: str, item: int, anchor: Id) -> Data:
     data = Data(session=f"s-{item}")
     sku = f"SKU-{item}"
     if type in CARTS or type in ("product.viewed", "order.placed"):
         data.items = [Item(sku=sku, price=Decimal(10 + item), currency="EUR")]
     if type in CARTS:
-        data.cart = CartRef(id=f"cart-{item % 3}", checkout_id="co-1" if type == "checkout.started" else None)
+        data.cart = CartRef(id=f"{anchor}/{item % 3}", checkout_id="co-1" if type == "checkout.started" else None)
     if type in ORDERS:
         data.order = OrderRef(id=f"o-{item}", total=Decimal(10 + item), currency="EUR")
     if type == "order.returned":
