@@ -63,6 +63,16 @@ def test_identifiers_seen_together_are_counted_with_first_and_last_sighting():
     assert (fragment.born, fragment.received) == (NOON + MINUTE, NOON + 21 * MINUTE)
 
 
+def test_at_equal_time_event_ids_decide_what_was_first_and_last():
+    for order in ("abc", "cab", "bca"):
+        sighting = folded(touchpoint(id) for id in order).sets[COOKIE]
+        assert (sighting.first_event, sighting.last_event) == ("a", "c")
+        placed = folded(ordered(id, 0, OrderRef(id="o")) for id in order).orders["o"].placed
+        assert placed and placed.event == "a"
+        updated = folded(ordered(id, 0, OrderRef(id="o"), type="order.updated") for id in order).orders["o"].updated
+        assert updated and updated.event == "c"
+
+
 def test_an_identifier_is_new_to_a_fragment_once():
     fragment = Fragment(LOYALTY)
     assert fold(fragment, touchpoint("a", ids=(LOYALTY, CUSTOMER, COOKIE)), REGISTRY) == [CUSTOMER, COOKIE]
@@ -326,7 +336,7 @@ def test_of_the_day_buckets_the_newest_are_kept():
 
 def test_nothing_grows_for_ever():
     fragment = Fragment(COOKIE)
-    for n in range(1100):
+    for n in sorted(range(1100), key=lambda n: n * 7919 % 1100):
         data = Data(session=f"s-{n}", device=Device(os=f"os-{n}"), message=MessageRef(trigger_id="t"))
         tp = touchpoint(str(n), n, "message.opened", data=data, hints=(("email", f"{n}@x.y"),))
         fold(fragment, tp, REGISTRY)
