@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
-from typing import NoReturn
+from functools import cache
 
 import pytest
 from confluent_kafka.admin import AdminClient
@@ -21,18 +21,24 @@ from pipeline.settings import Settings
 from tests.kafka import brokers
 
 SHARDS = 4
+NEED_KAFKA = {"broker", "secured"}
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skips here, not in the fixture, because pytest then tells the reason once and not once a test."""
+    if NEED_KAFKA.isdisjoint(getattr(item, "fixturenames", ())) and "real" not in _parameters(item):
+        return
+    reason = _bootstrap()[1]
+    if reason and os.environ.get("SELVEDGE_TEST_REQUIRE_KAFKA") == "1":
+        pytest.fail(f"SELVEDGE_TEST_REQUIRE_KAFKA=1, but: {reason}", pytrace=False)
+    if reason:
+        pytest.skip(f"no Kafka to test with: {reason}; SELVEDGE_TEST_BROKERS may name one")
 
 
 @pytest.fixture(scope="session")
 def broker() -> str:
     """Bootstrap address of a real Apache Kafka."""
-    given = os.environ.get("SELVEDGE_TEST_BROKERS")
-    if given:
-        return given
-    try:
-        return brokers.shared(_session())
-    except brokers.Unavailable as reason:
-        no_kafka(reason)
+    return _bootstrap()[0]
 
 
 @pytest.fixture
@@ -76,11 +82,20 @@ def place(request: pytest.FixtureRequest) -> Settings:
     return settings
 
 
-def no_kafka(reason: brokers.Unavailable) -> NoReturn:
-    """Ends a test that cannot have its broker."""
-    if os.environ.get("SELVEDGE_TEST_REQUIRE_KAFKA") == "1":
-        pytest.fail(f"SELVEDGE_TEST_REQUIRE_KAFKA=1, but: {reason}", pytrace=False)
-    pytest.skip(f"no Kafka to test with: {reason}")
+@cache
+def _bootstrap() -> tuple[str, str]:
+    """(address, ""), or ("", why there is none)."""
+    given = os.environ.get("SELVEDGE_TEST_BROKERS")
+    if given:
+        return given, ""
+    try:
+        return brokers.shared(_session()), ""
+    except brokers.Unavailable as reason:
+        return "", str(reason)
+
+
+def _parameters(item: pytest.Item) -> list[object]:
+    return list(item.callspec.params.values()) if hasattr(item, "callspec") else []
 
 
 def _session() -> int:

@@ -26,7 +26,6 @@ from pipeline.kafka.connect import BrokerAbsent, connect
 from pipeline.settings import Settings, load
 from tests.kafka import brokers
 from tests.kafka.certificates import KEY_PASSWORD, Authority
-from tests.kafka.conftest import no_kafka
 from tests.kafka.eventually import eventually
 
 USER, PASSWORD = "ada", 'pass "word" with spaces'
@@ -61,11 +60,7 @@ class Secured:
 @pytest.fixture(scope="module")
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     authority = Authority(tmp_path_factory.mktemp("authority"))
-    try:
-        broker = brokers.start(("SSL", "SASL_PLAINTEXT", "SASL_SSL"), listener_settings(authority))
-    except brokers.Unavailable as reason:
-        no_kafka(reason)
-    with broker:
+    with brokers.start(("SSL", "SASL_PLAINTEXT", "SASL_SSL"), listener_settings(authority)) as broker:
         admin = AdminClient({"bootstrap.servers": broker.bootstrap})
         scram = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_256, 4096)
         upsertion = UserScramCredentialUpsertion(USER, scram, PASSWORD.encode())
