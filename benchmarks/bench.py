@@ -1,0 +1,120 @@
+"""`make bench`: all contestants in turn, round after round in one run, so that what disturbs the machine disturbs all.
+
+The ratios are what holds; the absolute figures are of the machine. Options: `make bench ARGS="--rounds 3"`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.runs import CONTESTANTS, Run, backlog, live
+from pipeline.sample import SampleRecord, generate
+from tests.kafka.brokers import start
+
+PER_SHOPPER = 13
+SHARES = {"Faust, agent and Tables": 0.1}
+"""Of the touchpoints, for contestants that would take all day."""
+LIVE_S = 20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("--touchpoints", type=int, default=300_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--live-rate", type=int, default=5_000, help="touchpoints per second")
+    given = parser.parse_args()
+    shop = _shop(given.touchpoints)
+    print(f"{_machine()}; {len(shop):,} touchpoints of {_mean_bytes(shop):.0f} bytes, {PER_SHOPPER} a shopper, 3 days")
+    _replay(shop)
+    with start() as broker:
+        runs = _backlogs(broker.bootstrap, shop, given.rounds)
+        _tell(runs)
+        _live(broker.bootstrap, shop[: given.live_rate * LIVE_S], given.live_rate)
+
+
+def _shop(touchpoints: int) -> list[SampleRecord]:
+    return list(generate(1, max(1, touchpoints // PER_SHOPPER), touchpoints, cloudevents_only=True))
+
+
+def _backlogs(brokers: str, shop: Sequence[SampleRecord], rounds: int) -> dict[str, list[Run]]:
+    runs: dict[str, list[Run]] = {contestant.name: [] for contestant in CONTESTANTS}
+    for number in range(rounds):
+        for contestant in CONTESTANTS:
+            share = shop[: int(len(shop) * SHARES.get(contestant.name, 1))]
+            run = backlog(contestant, brokers, share)
+            runs[contestant.name].append(run)
+            print(f"round {number + 1}, {contestant.name}: {run.rate:,.0f}/s", flush=True)
+    return runs
+
+
+def _tell(runs: dict[str, list[Run]]) -> None:
+    rates = {name: statistics.median(run.rate for run in done) for name, done in runs.items()}
+    slowest = min(rates.values())
+    print(f"\n{'backlog, one process, 8 partitions':36} {'touchpoints/s':>14} {'ratio':>7} {'peak MB':>8}")
+    for name, rate in rates.items():
+        peak = max(run.peak for run in runs[name]) / 1e6
+        print(f"{name:36} {rate:14,.0f} {rate / slowest:7.1f} {peak:8.0f}")
+    _tell_epochs(runs["Selvedge"][-1])
+
+
+def _tell_epochs(run: Run) -> None:
+    commits = sorted(run.commits)
+    if commits:
+        p50, p99 = commits[len(commits) // 2], commits[len(commits) * 99 // 100]
+        print(f"commit of an epoch: p50 {p50 * 1e3:.0f} ms, p99 {p99 * 1e3:.0f} ms, {len(commits)} epochs")
+    documents = run.counts.get("documents")
+    if documents:
+        print(f"touchpoints of a person in an epoch: {run.touchpoints / documents:.1f} (per published document)")
+
+
+def _live(brokers: str, shop: Sequence[SampleRecord], rate: int) -> None:
+    run = live(CONTESTANTS[-1], brokers, shop, rate)
+    print(f"\nlive, {rate:,}/s offered: {run.rate:,.0f}/s read, peak {run.peak / 1e6:.0f} MB")
+    _tell_epochs(run)
+
+
+def _replay(shop: Sequence[SampleRecord]) -> None:
+    """`selvedge replay` alone, on one core, from a file."""
+    with tempfile.TemporaryDirectory() as name:
+        file = Path(name) / "touchpoints.jsonl"
+        file.write_bytes(b"".join(record.value + b"\n" for record in shop))
+        for options in (["--final"], []):
+            command = [
+                sys.executable,
+                "-m",
+                "pipeline",
+                "replay",
+                "--shards",
+                "1",
+                "--output",
+                name,
+                *options,
+                str(file),
+            ]
+            began, used = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+            subprocess.run(command, check=True, capture_output=True)
+            cpu = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - used
+            rate = len(shop) / (time.monotonic() - began)
+            print(f"replay {' '.join(options):8} {rate:,.0f} touchpoints/s, {len(shop) / cpu:,.0f} per second of CPU")
+
+
+def _mean_bytes(shop: Sequence[SampleRecord]) -> float:
+    return sum(len(record.value) for record in shop) / len(shop)
+
+
+def _machine() -> str:
+    return f"Python {platform.python_version()}, {os.cpu_count()} cores"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""One run of one contestant: a process that reads a topic filled before, watched through the figures it writes.
+
+The rate is the slope between the first figures with touchpoints and the last, so that neither the start of the process
+nor the end of the topic counts. Every run has a topic prefix of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from pipeline.core.times import MILLISECOND
+from pipeline.kafka.topics import apply
+from pipeline.sample import SampleRecord
+from pipeline.settings import ENV, Settings
+
+SHARDS = 8
+LOOK_S = 0.1
+STOP_S = 30.0
+SECONDS_MAX = 40.0
+"""A slow contestant is stopped then; its rate is known long before."""
+
+
+class Run(NamedTuple):
+    """rate: touchpoints per second; peak: bytes; commits: seconds of each epoch's commit."""
+
+    rate: float
+    touchpoints: int
+    peak: int
+    commits: list[float]
+    counts: dict[str, int]
+
+
+@dataclass
+class Contestant:
+    """`command` gets brokers, prefix, file of figures and an empty directory appended, unless it is a `worker`."""
+
+    name: str
+    command: Sequence[str]
+    worker: bool = False
+
+    def start(self, settings: Settings, figures: Path, directory: Path) -> subprocess.Popen[bytes]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(ENV)}
+        arguments = [] if self.worker else [settings.brokers, settings.prefix, str(figures), str(directory)]
+        with (directory / "log").open("wb") as log:
+            return subprocess.Popen(
+                [sys.executable, *self.command, *arguments],
+                env=kept | (settings.environment() if self.worker else {}),
+                stdout=log,
+                stderr=log,
+            )
+
+
+CONTESTANTS = (
+    Contestant("Faust, agent and Tables", ["-m", "benchmarks.plain_faust"]),
+    Contestant("blocks, no-op agent", ["-m", "benchmarks.noop_blocks"]),
+    Contestant("Selvedge", ["-m", "pipeline", "worker"], worker=True),
+)
+
+
+@contextmanager
+def topics(brokers: str, figures: Path) -> Iterator[Settings]:
+    """Settings with topics of their own, deleted afterwards."""
+    prefix = f"bench-{uuid.uuid4().hex[:8]}"
+    settings = Settings(
+        brokers=brokers, prefix=prefix, shards=SHARDS, replication=1, clock="record", stats_file=figures
+    )
+    apply(settings)
+    admin = AdminClient({"bootstrap.servers": brokers})
+    for made in admin.create_topics([NewTopic(f"{prefix}.faust-profiles", SHARDS, 1)]).values():
+        made.result()
+    try:
+        yield settings
+    finally:
+        ours = [name for name in admin.list_topics(timeout=10).topics if name.startswith(prefix)]
+        for deleted in admin.delete_topics(ours).values():
+            deleted.exception()
+
+
+def backlog(contestant: Contestant, brokers: str, records: Sequence[SampleRecord]) -> Run:
+    """The topic is full before the contestant starts."""
+    with tempfile.TemporaryDirectory() as name, topics(brokers, Path(name) / "figures.json") as settings:
+        sender = Sender(settings)
+        for record in records:
+            sender.send(record)
+        sender.producer.flush()
+        with running(contestant, settings, Path(name)) as watched:
+            while watched.touchpoints < len(records) and watched.seconds < SECONDS_MAX:
+                watched.look()
+        return watched.run()
+
+
+def live(contestant: Contestant, brokers: str, records: Sequence[SampleRecord], rate: float) -> Run:
+    """Touchpoints come at `rate` per second while the contestant runs."""
+    with tempfile.TemporaryDirectory() as name, topics(brokers, Path(name) / "figures.json") as settings:
+        sender = Sender(settings)
+        with running(contestant, settings, Path(name)) as watched:
+            for number, record in enumerate(records):
+                sender.send(record)
+                while watched.seconds < number / rate:
+                    sender.producer.poll(0)
+                    watched.look()
+            sender.producer.flush()
+            until = watched.seconds + SECONDS_MAX
+            while watched.touchpoints < len(records) and watched.seconds < until:
+                watched.look()
+        return watched.run()
+
+
+class Sender:
+    def __init__(self, settings: Settings) -> None:
+        self._topic = settings.topic("touchpoints")
+        self.producer = Producer(
+            {
+                **settings.librdkafka(),
+                "partitioner": "murmur2_random",
+                "compression.type": "zstd",
+                "linger.ms": 20,
+                "queue.buffering.max.messages": 1_000_000,
+            }
+        )
+
+    def send(self, record: SampleRecord) -> None:
+        while True:
+            try:
+                return self.producer.produce(
+                    self._topic, record.value, record.key, timestamp=record.received // MILLISECOND
+                )
+            except BufferError:
+                self.producer.poll(0.1)
+
+
+class Watched:
+    """A running contestant and the figures it has written so far."""
+
+    def __init__(self, process: subprocess.Popen[bytes], directory: Path) -> None:
+        self.touchpoints = 0
+        self._process, self._directory = process, directory
+        self._begun = time.monotonic()
+        self._points: list[tuple[float, int]] = []
+        self._last: dict[str, Any] = {}
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._begun
+
+    def look(self) -> None:
+        time.sleep(LOOK_S)
+        if self._process.poll() is not None:
+            raise RuntimeError((self._directory / "log").read_text()[-2_000:])
+        figures = self._directory / "figures.json"
+        if figures.exists():
+            self._last = msgspec.json.decode(figures.read_bytes())
+            if self._last["touchpoints"] > self.touchpoints:
+                self.touchpoints = self._last["touchpoints"]
+                self._points.append((self._last["written"], self.touchpoints))
+
+    def run(self) -> Run:
+        if len(self._points) < 2:
+            raise RuntimeError("too few touchpoints to measure with")
+        (then, before), (now, after) = self._points[0], self._points[-1]
+        last = self._last
+        return Run((after - before) / (now - then), after, last["peak_bytes"], last["commit_s"], last.get("counts", {}))
+
+
+@contextmanager
+def running(contestant: Contestant, settings: Settings, directory: Path) -> Iterator[Watched]:
+    assert settings.stats_file is not None
+    process = contestant.start(settings, settings.stats_file, directory)
+    try:
+        yield Watched(process, directory)
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
