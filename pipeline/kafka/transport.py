@@ -21,6 +21,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 from mode import Service
 
+from pipeline.kafka import records
 from pipeline.kafka.failstop import Stop, describe, fail_stop
 
 BLOCK_RECORDS_MAX = 5_000
@@ -82,6 +83,7 @@ class BlockThread(driver.AIOKafkaConsumerThread):
         )
 
     async def on_start(self) -> None:
+        records.install()
         await super().on_start()
         coordinator: Any = self._ensure_consumer()._coordinator
         beat = coordinator._do_heartbeat

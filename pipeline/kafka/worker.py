@@ -17,7 +17,6 @@ import time
 import uuid
 from collections.abc import Callable
 
-from pipeline.core.group import Group
 from pipeline.core.identifiers import PUBLIC_KEY, Registry
 from pipeline.core.policy import PolicyError, load
 from pipeline.dialects import Reader
@@ -45,7 +44,13 @@ REPEAT_S = 30.0
 MakeCore = Callable[[Registry, str], Core]
 
 
-def run(settings: Settings, make_core: MakeCore = Group) -> int:
+def _group(registry: Registry, clock: str) -> Core:
+    from pipeline.core.group import Group
+
+    return Group(registry, clock)
+
+
+def run(settings: Settings, make_core: MakeCore = _group) -> int:
     """Runs a worker until it is told to stop; the exit status. `make_core` is there for tests."""
     _quieten()
     try:

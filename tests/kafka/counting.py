@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import sys
-import types  # TEMP
 from collections.abc import Iterable
 
 import msgspec
@@ -19,18 +18,6 @@ from pipeline.core.effects import Effects, Output
 from pipeline.core.identifiers import Registry
 from pipeline.core.times import MINUTE
 from pipeline.core.touchpoint import Touchpoint
-
-try:
-    import pipeline.dialects
-except ImportError:
-    from tests.kafka import tempreader as _t
-
-    for k in list(sys.modules):
-        if k.startswith("pipeline.dialects"):
-            del sys.modules[k]
-    m = types.ModuleType("pipeline.dialects")
-    m.Reader = _t.Reader
-    sys.modules["pipeline.dialects"] = m
 from pipeline.kafka.worker import run
 from pipeline.settings import load
 
