@@ -52,11 +52,11 @@ BLOCKED: Final = Identified(None)
 class Cache(dict[K, V]):
     """Makes what is missing, and forgets everything when it is full."""
 
-    def __init__(self, make: Callable[[K], V]) -> None:
-        self._make = make
+    def __init__(self, make: Callable[[K], V], most: int = CACHE_MAX) -> None:
+        self._make, self._most = make, most
 
     def __missing__(self, key: K) -> V:
-        if len(self) >= CACHE_MAX:
+        if len(self) >= self._most:
             self.clear()
         made = self[key] = self._make(key)
         return made

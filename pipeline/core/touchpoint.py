@@ -17,7 +17,7 @@ Id = NewType("Id", str)
 ONE = Decimal(1)
 
 
-class RawIdentifier(msgspec.Struct, gc=False, omit_defaults=True):
+class RawIdentifier(msgspec.Struct, gc=False, omit_defaults=True, frozen=True):
     type: str
     value: str | int | None = None
     verified: bool = True

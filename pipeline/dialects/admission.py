@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
+
 from pipeline.core import times
-from pipeline.core.events import CATALOGUE, NO_LINK, UNLINKED
+from pipeline.core.events import NO_LINK, UNLINKED
 from pipeline.core.identifiers import Cache, Identified, Registry, Unusable
 from pipeline.core.touchpoint import Data, Id, RawIdentifier, Touchpoint
 from pipeline.dialects.refused import (
@@ -25,9 +27,20 @@ from pipeline.dialects.refused import (
 from pipeline.dialects.rules import Rule, channel_of, checked_channel, rule_of
 from pipeline.dialects.tidy import Tidy
 
+Given = tuple[RawIdentifier, ...]
+SETS_KEPT: Final = 50_000
 ID_CHARS_MAX: Final = 256
 RECEIVED_MAX: Final = times.parse("9000-01-01T00:00:00Z")
 """Deadlines years after a received time can still be written."""
+
+
+class Names(msgspec.Struct, frozen=True, gc=False):
+    """The identifiers of one touchpoint: ids strongest first, readable values, hints, and how many were blocked."""
+
+    ids: tuple[Id, ...]
+    plain: dict[Id, str] | None
+    hints: tuple[tuple[str, str], ...]
+    blocked: int
 
 
 class Admission:
@@ -35,7 +48,8 @@ class Admission:
 
     def __init__(self, registry: Registry) -> None:
         policy = registry.policy
-        self._identify, self._identified = registry.identify, registry.identified
+        self._identify = registry.identify
+        self._together: Cache[Given, Names] = Cache(self._resolve, SETS_KEPT)
         self._past, self._future = policy.identity.clamp_past, policy.identity.clamp_future
         self._unique = frozenset(policy.identity.unique)
         self._identifiers_max = policy.bounds.identifiers_per_touchpoint
@@ -72,7 +86,7 @@ class Admission:
             time = received
         elif time > received + self._future:
             client_time, time = time, received + self._future
-        elif time < received - self._past:
+        elif time < received - self._past or time < 1:
             client_time, time = time, max(1, received - self._past)
         effective = self._tidy(data, rule, received)
         tp = Touchpoint(id, source, channel, rule.type, time, received, (), data)
@@ -82,24 +96,38 @@ class Admission:
             tp.effective = effective
         if dialect != "cloudevents":
             tp.dialect = dialect
-        if rule.type in CATALOGUE:
-            data.identifiers = []
-        else:
-            self._name(tp)
+        if rule.named:
+            self._name(tp, data)
+        data.identifiers = []
         return tp
 
-    def _name(self, tp: Touchpoint) -> None:
-        """Resolves the identifiers of the data: ids, readable values, hints, and how many were blocked."""
-        data = tp.data
+    def _name(self, tp: Touchpoint, data: Data) -> None:
+        """Resolves the identifiers of the data."""
         raw = data.identifiers
-        data.identifiers = []
         if data.cart is not None and data.cart.checkout_id is not None and tp.type not in NO_LINK:
             raw.append(RawIdentifier("checkout", data.cart.checkout_id))
-        if len(raw) > self._identifiers_max:
-            raise Refused(TOO_MANY_IDENTIFIERS, f"{len(raw)} identifiers, {self._identifiers_max} are allowed")
+        given = tuple(raw)
+        names = self._together[given] if tp.type != UNLINKED else self._resolve(given, alone=True)
+        if not names.ids:
+            raise Refused(NO_IDENTIFIER, f"{tp.type} has no usable identifier")
+        if tp.type == UNLINKED and len(names.ids) != 2:
+            raise bad_field("data.identifiers", f"{tp.type} needs exactly two")
+        tp.ids = names.ids
+        if names.plain is not None:
+            tp.plain = names.plain
+        if names.hints:
+            tp.hints = names.hints
+        if names.blocked:
+            tp.blocked = names.blocked
+
+    def _resolve(self, given: Given, alone: bool = False) -> Names:
+        """alone: unique types may have several values."""
+        if len(given) > self._identifiers_max:
+            raise Refused(TOO_MANY_IDENTIFIERS, f"{len(given)} identifiers, {self._identifiers_max} are allowed")
         named: dict[Id, Identified] = {}
         hints: list[tuple[str, str]] = []
-        for index, one in enumerate(raw):
+        blocked = 0
+        for index, one in enumerate(given):
             if one.value is None:
                 continue
             who = self._who(index, one)
@@ -109,33 +137,20 @@ class Admission:
             elif who.id is not None or who.hint:
                 hints.append((one.type, who.plain or who.strength[2]))
             else:
-                tp.blocked += 1
-        tp.ids = self._together(tp, named)
-        if hints:
-            tp.hints = tuple(dict.fromkeys(hints))
+                blocked += 1
+        if not alone:
+            self._check_unique([who.strength[1] for who in named.values()])
+        ids = tuple(sorted(named, key=lambda id: named[id].strength))
         plain = {id: who.plain for id, who in named.items() if who.plain is not None}
-        if plain:
-            tp.plain = plain
+        return Names(ids, plain or None, tuple(dict.fromkeys(hints)), blocked)
 
     def _who(self, index: int, one: RawIdentifier) -> Identified:
         try:
-            if isinstance(one.value, str):
-                return self._identified[one.type, one.value]
             return self._identify(one.type, one.value)
         except Unusable as unusable:
             raise bad_field(f"data.identifiers[{index}]", str(unusable)) from None
 
-    def _together(self, tp: Touchpoint, named: dict[Id, Identified]) -> tuple[Id, ...]:
-        if tp.type == UNLINKED:
-            if len(named) != 2:
-                raise bad_field("data.identifiers", f"{tp.type} needs exactly two")
-        elif not named:
-            raise Refused(NO_IDENTIFIER, f"{tp.type} has no usable identifier")
-        if len(named) == 1:
-            return tuple(named)
-        types = [who.strength[1] for who in named.values()]
-        if len(types) != len(set(types)) and tp.type != UNLINKED:
-            for type in self._unique:
-                if types.count(type) > 1:
-                    raise Refused(TWO_VALUES_OF_UNIQUE, f"{types.count(type)} values of {type}")
-        return tuple(sorted(named, key=lambda id: named[id].strength))
+    def _check_unique(self, types: list[str]) -> None:
+        for type in self._unique:
+            if types.count(type) > 1:
+                raise Refused(TWO_VALUES_OF_UNIQUE, f"{types.count(type)} values of {type}")

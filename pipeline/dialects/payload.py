@@ -34,7 +34,7 @@ def bare(value: bytes) -> bytes:
 
 
 def too_deep(raw: bytes) -> bool:
-    """Whether arrays and objects are nested deeper than DEPTH_MAX."""
+    """Whether arrays and objects are nested deeper than DEPTH_MAX. Counts brackets before it looks closer."""
     if raw.count(b"{") + raw.count(b"[") <= DEPTH_MAX:
         return False
     brackets = _STRING.sub(b"", raw).translate(None, _NO_BRACKET)

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
@@ -35,17 +35,18 @@ class Dialect(Protocol):
     def draft(self, event: Json, body: Json, headers: Json, loyalty: tuple[str, ...]) -> Draft: ...
 
 
-class Arrival(msgspec.Struct, frozen=True):
+class Arrival(NamedTuple):
     """How a record came: the transport's timestamp, the header `ce_recordedtime`, what to take where there is none;
     all in microseconds. Names of headers in lower case."""
 
     timestamp: int | None
     recorded: int | None
     fallback: int | None
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = {}
 
 
-_NO_HEADERS: Final[Mapping[str, str]] = {}
+_SHALLOW: Final = 1024
+"""Records this small cannot nest so deep that decoding them is a danger."""
 _UNDECODED: Final = (msgspec.DecodeError, UnicodeDecodeError, ArithmeticError, RecursionError)
 DIALECTS: Final[tuple[Dialect, ...]] = (segment, posthog, snowplow, ga4, shopify)
 
@@ -68,48 +69,35 @@ class Reader:
     ) -> list[Result]:
         """All events of a record. timestamp: of the transport, µs; None for a line of a file, which was received at its
         own recorded or sent time, else its event time, else at `fallback`."""
-        if not headers and value is not None and b'"specversion"' in value and len(value) <= self._bytes_max:
-            read = self._typed(value, Arrival(timestamp, None, fallback, _NO_HEADERS))
+        if not headers and value is not None and len(value) <= self._bytes_max:
+            read = self._typed(value, timestamp, None, fallback)
             if read is not None:
-                return read
+                return [read]
         try:
             return self._any(value or b"", timestamp, headers, fallback)
         except Refused as refused:
             return [_rejected(refused)]
 
-    def _typed(self, value: bytes, arrival: Arrival) -> list[Result] | None:
+    def _typed(self, value: bytes, timestamp: int | None, header: int | None, fallback: int | None) -> Result | None:
         """The usual case; None if it is not that."""
-        if too_deep(value):
+        if len(value) > _SHALLOW and too_deep(value):
             return None
         try:
-            envelope = cloudevents.decode(value)
+            event = cloudevents.decode(value)
         except _UNDECODED:
             return None
-        if envelope.specversion != "1.0":
+        if event.specversion != "1.0":
             return None
-        time = None if envelope.time is None else times.since_epoch(envelope.time)
-        recorded = None if envelope.recordedtime is None else times.since_epoch(envelope.recordedtime)
-        data = Data() if envelope.data is None else envelope.data
-        return [self._event(envelope.id, envelope.source, envelope.type, time, recorded, data, arrival)]
-
-    def _event(
-        self,
-        id: str,
-        source: str,
-        type: str,
-        time: int | None,
-        recorded: int | None,
-        data: Data,
-        arrival: Arrival,
-    ) -> Result:
+        time = None if event.time is None else times.since_epoch(event.time)
+        recorded = None if event.recordedtime is None else times.since_epoch(event.recordedtime)
+        if header is not None:
+            recorded = header
         admission = self._admission
-        if arrival.recorded is not None:
-            recorded = arrival.recorded
         try:
-            received = admission.received(recorded, arrival.timestamp, arrival.fallback if time is None else time)
-            return admission.admit(id, source, type, time, received, data)
+            received = admission.received(recorded, timestamp, fallback if time is None else time)
+            return admission.admit(event.id, event.source, event.type, time, received, event.data or Data())
         except Refused as refused:
-            return _rejected(refused, id, source)
+            return _rejected(refused, event.id, event.source)
 
     def _any(
         self, value: bytes, timestamp: int | None, headers: Sequence[tuple[str, bytes]], fallback: int | None
@@ -123,7 +111,8 @@ class Reader:
             return [self._slow(cloudevents.from_headers(names, parse(raw) if raw.strip() else None), arrival)]
         if not raw.strip():
             raise Refused(NOT_JSON, "the record is empty")
-        return self._typed(raw, arrival) or self._shaped(parse(raw), arrival)
+        read = self._typed(raw, timestamp, arrival.recorded, fallback)
+        return self._shaped(parse(raw), arrival) if read is None else [read]
 
     def _shaped(self, body: Any, arrival: Arrival) -> list[Result]:
         """What the shape of plain JSON tells."""
@@ -153,7 +142,13 @@ class Reader:
             return _rejected(refused, text(body.get("id")), text(body.get("source")))
 
     def _slow(self, event: cloudevents.Event, arrival: Arrival) -> Result:
-        return self._event(event.id, event.source, event.type, event.time, event.recorded, event.data, arrival)
+        recorded = event.recorded if arrival.recorded is None else arrival.recorded
+        otherwise = arrival.fallback if event.time is None else event.time
+        try:
+            received = self._admission.received(recorded, arrival.timestamp, otherwise)
+            return self._admission.admit(event.id, event.source, event.type, event.time, received, event.data)
+        except Refused as refused:
+            return _rejected(refused, event.id, event.source)
 
     def _request(self, request: Json, arrival: Arrival) -> list[Result]:
         """A recorded HTTP request: {method, path, headers, body}; without a body the query of the path is it."""
@@ -166,7 +161,7 @@ class Reader:
             body = parse(body.encode())
         if not body:
             body = _query(request["path"])
-        return self._shaped(body, msgspec.structs.replace(arrival, headers={**arrival.headers, **headers}))
+        return self._shaped(body, arrival._replace(headers={**arrival.headers, **headers}))
 
     def _foreign(self, dialect: Dialect, body: Json, arrival: Arrival) -> list[Result]:
         events = dialect.events(body)

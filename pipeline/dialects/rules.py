@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from pipeline.core.events import (
     BASKET,
@@ -20,20 +22,20 @@ from pipeline.dialects.refused import bad_envelope, bad_field
 NAME_CHARS_MAX: Final = 256
 
 
-class Rule(NamedTuple):
+class Rule(msgspec.Struct, frozen=True, gc=False):
     """What a type needs. `items`: each of them names a product; `least`: how many there are at least; `fact`: a member
     each item must have; `lines`: they are lines of a cart, in which 0 pieces are no line; `delta`: each adds or removes
-    something; the others: members that must be there."""
+    something; `member`: a member of the data that must be there, with an id if it has one;
+    `named`: identifiers are resolved and needed."""
 
     type: str
     items: bool = False
     least: int = 0
     fact: str | None = None
     lines: bool = False
-    order: bool = False
-    consent: bool = False
-    list: bool = False
     delta: bool = False
+    member: str | None = None
+    named: bool = True
 
 
 def _rules() -> dict[str, Rule]:
@@ -45,11 +47,11 @@ def _rules() -> dict[str, Rule]:
     for type in (*WISHLIST, "stock.subscribed"):
         rules[type] = Rule(type, items=True, least=1)
     for type in ORDER:
-        rules[type] = Rule(type, items=True, order=True)
-    rules["price.changed"] = Rule("price.changed", items=True, least=1, fact="price")
-    rules["stock.changed"] = Rule("stock.changed", items=True, least=1, fact="stock")
-    rules["consent.changed"] = Rule("consent.changed", consent=True)
-    rules[LIST] = Rule(LIST, items=True, list=True)
+        rules[type] = Rule(type, items=True, member="order")
+    rules["price.changed"] = Rule("price.changed", items=True, least=1, fact="price", named=False)
+    rules["stock.changed"] = Rule("stock.changed", items=True, least=1, fact="stock", named=False)
+    rules["consent.changed"] = Rule("consent.changed", member="consent")
+    rules[LIST] = Rule(LIST, items=True, member="shared_list")
     return rules
 
 
