@@ -17,10 +17,12 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from pipeline.kafka.connect import BrokerAbsent
+from pipeline.kafka.embedded import EmbeddedBroker
 from pipeline.kafka.follow import Record, follow
 from pipeline.kafka.topics import TopicsWrong, apply
 from pipeline.kafka.watch import TOPICS, line, watch
 from pipeline.settings import Settings
+from tests.kafka.conftest import SHARDS
 
 PROFILE = {
     "profile_id": "p-1",
@@ -197,6 +199,19 @@ def test_no_broker_gives_one_line_a_retry_and_an_end() -> None:
     with pytest.raises(BrokerAbsent, match=r"no answer from 127\.0\.0\.1:1 in 3 s"):
         watch(Settings(brokers="127.0.0.1:1"), "profiles", told.append, patience_s=3)
     assert len(told) == 1
+
+
+def test_a_broker_that_goes_away_is_told_and_waited_for_but_not_for_ever() -> None:
+    told: list[str] = []
+    with EmbeddedBroker(SHARDS) as bootstrap:
+        settings = Settings(brokers=bootstrap, embedded=True)
+        send(settings, "profiles", {"p-1": PROFILE})
+        records = follow(settings, "profiles", told.append, from_beginning=True, patience_s=3)
+        assert next(records).key == "p-1"
+    with pytest.raises(BrokerAbsent, match="in 3 s"):
+        next(records)
+    assert told[0] == "following selvedge.profiles"
+    assert [line.startswith(f"no answer from {bootstrap}: ") for line in told[1:]] == [True]
 
 
 def test_an_interrupt_ends_the_command_cleanly_and_a_pipe_has_no_colours(embedded: str) -> None:
