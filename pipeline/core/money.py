@@ -54,3 +54,9 @@ def share(amount: Decimal, parts: int, currency: str) -> str:
 def ratio(part: int, whole: int) -> float:
     """Rounded to 2 digits, half up."""
     return float(EXACT.divide(Decimal(part), Decimal(whole)).quantize(_CENTS, context=EXACT))
+
+
+def number(quantity: Decimal) -> int | float:
+    """A quantity as a number of JSON: whole where it is."""
+    whole = int(quantity)
+    return whole if whole == quantity else float(quantity)

@@ -93,5 +93,7 @@ def _sessions(fragments: Sequence[Fragment], idle: int, horizon: Horizon) -> int
 def _ends(moments: list[int], idle: int) -> list[int]:
     """The last moment of each run without a gap of `idle`."""
     return [
-        time for time, later in zip(moments, [*moments[1:], None], strict=False) if later is None or later - time >= idle
+        time
+        for time, later in zip(moments, [*moments[1:], None], strict=False)
+        if later is None or later - time >= idle
     ]
