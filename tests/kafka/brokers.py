@@ -19,7 +19,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -180,19 +180,19 @@ def _keeper(session: int, directory: Path) -> str:
 
 
 def _keep(session: int, directory: Path) -> None:
-    """Says the address on standard output, closes it, and lives as long as the process `session`."""
+    """Says the address, or why there is none, on standard output, closes it, and lives as long as `session`."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    try:
-        broker = start()
-    except (Unavailable, Broken) as error:
-        print(f"{type(error).__name__.lower()}: {error}", flush=True)
-        return
-    with broker:
-        print(broker.bootstrap, flush=True)
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, directory, ignore_errors=True)
+        try:
+            broker = stack.enter_context(start())
+            answer = broker.bootstrap
+        except (Unavailable, Broken) as error:
+            answer = f"{type(error).__name__.lower()}: {error}"
+        print(answer, flush=True)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        while _alive(session) and broker.process.poll() is None:
+        while _alive(session):
             time.sleep(0.3)
-    shutil.rmtree(directory, ignore_errors=True)
 
 
 def _alive(pid: int) -> bool:
