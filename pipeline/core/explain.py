@@ -183,7 +183,7 @@ class _Case:
         ours, theirs = (self.group_of[id].ids for id in two)
         identity = self._registry.policy.identity
         rule, _, type = reason.partition(":")
-        values = [self._label(id) for id in (*ours, *theirs) if self._registry.type(id) == type]
+        values = sorted(self._label(id) for id in (*ours, *theirs) if self._registry.type(id) == type)
         if rule == "unique":
             return f"{_and(values)} would be one person: a person has one {type} while identity.unique names it"
         if rule == "limit":

@@ -37,7 +37,8 @@ def fragments_of(touchpoints: Iterable[Touchpoint], registry: Registry) -> dict[
     for touchpoint in touchpoints:
         for id in touchpoint.ids:
             fragments.setdefault(id, Fragment(id))
-            anchors[id] |= {touchpoint.ids[0]} - {id}
+            if touchpoint.type != "identity.unlinked":
+                anchors[id] |= {touchpoint.ids[0]} - {id}
         fold(fragments[touchpoint.ids[0]], touchpoint, registry)
     for id, seen in anchors.items():
         if len(seen) > registry.policy.identity.degree_of(registry.type(id)):

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pipeline.core.group import Group
 from pipeline.core.identifiers import Registry
 from pipeline.core.replay import replay
 from pipeline.core.times import DAY
-from tests.histories import START, policy
+from tests.histories import START, identifiers, policy, touchpoint
 from tests.oracle import answer
 from tests.published import Published
-from tests.strategies import History, cuts, shards, shops, with_repeats
+from tests.strategies import History, cuts, policies, shards, shops, with_repeats
 
 UNTIL = START + 9 * DAY
 Shop = tuple[str, History]
@@ -123,3 +123,33 @@ def test_a_restart_from_rows_does_not_show(shop: Shop, number: int, data: st.Dat
     name, history = shop
     ends = data.draw(cuts(history))
     same(in_epochs(name, history, ends, number, restart=True), published(name, history))
+
+
+@given(shops(), st.data())
+def test_unlinked_and_observed_again_equals_never_unlinked(shop: Shop, data: st.DataObject) -> None:
+    name, history = shop
+    registry = Registry(policy(name))
+    together = [tp for tp in history if len(tp.ids) == 2]
+    assume(together)
+    two = data.draw(st.sampled_from(together)).ids
+    later = max(tp.time for tp in history) + DAY
+    observed = touchpoint(100, "identity.observed", "web", two, later, later, 0, registry)
+    unlinked = touchpoint(101, "identity.unlinked", "web", two, later - 1, later, 0, registry)
+    same_profiles(published(name, [*history, unlinked, observed]), published(name, [*history, observed]))
+
+
+@given(policies)
+def test_a_veto_splits_and_its_lifting_brings_the_profile_id_back(name: str) -> None:
+    registry = Registry(policy(name))
+    one, other = (identified for identified in identifiers(registry)[:8:7])
+    times = [START + n * DAY for n in range(3)]
+    types = ("page.viewed", "identity.unlinked", "identity.observed")
+    history = [
+        touchpoint(n, type, "web", (one, other), time, time, 0, registry)
+        for n, (type, time) in enumerate(zip(types, times, strict=True))
+    ]
+    joined, split, again = (published(name, history[:length]).profile_ids() for length in (1, 2, 3))
+    assert len(set(joined.values())) == 1
+    assert split[one] == joined[one]
+    assert split[other] == registry.profile_id(other)
+    assert again == joined
