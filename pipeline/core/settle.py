@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from enum import Enum
+from functools import reduce
 
 from pipeline.core.effects import Output
 from pipeline.core.grouping import PersonIds, Grouping, grouping
@@ -37,9 +38,7 @@ class Settler:
         self._shard, self._clock, self._documents = shard, clock, documents
         self._registry = shard.registry
         self._groupings: dict[Id, Grouping] = {}
-        self._publisher = Publisher(
-            self._registry, out, shard.fragment, self._seat, shard.seats.put, shard.count
-        )
+        self._publisher = Publisher(self._registry, out, shard.fragment, self._seat, shard.seats.put, shard.count)
         self._judge = Judge(self._registry, out, self._seat, shard.seats.put, shard.count)
 
     def settle(self, now: int, caught_up_to: int) -> None:
@@ -66,12 +65,13 @@ class Settler:
 
     def _put_off(self, root: Id, cause: Cause, now: int) -> None:
         """Nothing of the cluster can be due before its alarm: it waits until then, or until the end."""
+        self._shard.sound(cause)
+        alarms: Iterable[int] = cause.alarms.values()
         if cause.regroup:
             self._groupings.pop(root, None)
-        if cause.alarms:
-            self._shard.sound(cause)
-            seat, first = self._seat(root), min(cause.alarms.values())
-            self._wake(root, seat, earlier(seat.wake, first))
+            alarms = [self._judge.alarm(self._shard.clusters[root])]
+        seat = self._seat(root)
+        self._wake(root, seat, reduce(earlier, alarms, seat.wake))
 
     def _cluster(self, root: Id, cause: Cause, due: bool, now: int, caught_up_to: int) -> None:
         before = self._groupings.get(root)
@@ -82,7 +82,9 @@ class Settler:
         if self._documents:
             self._publish(touched, grouped, cause, now)
         self._triggers(root, touched, now, caught_up_to)
-        self._arm(root, touched if grouped is before and not due else grouped.groups, grouped is before and not due, now)
+        self._arm(
+            root, touched if grouped is before and not due else grouped.groups, grouped is before and not due, now
+        )
 
     def _regroup(self, root: Id, cause: Cause, before: Grouping | None) -> tuple[Grouping, list[PersonIds]]:
         """The persons of the cluster, and those that this epoch concerns."""
@@ -98,7 +100,8 @@ class Settler:
         touched = [
             group
             for group in grouped.groups
-            if group not in known or any(name in cause.events or since.get(name) != after.get(name) for name in group.ids)
+            if group not in known
+            or any(name in cause.events or since.get(name) != after.get(name) for name in group.ids)
         ]
         return grouped, touched
 

@@ -39,9 +39,13 @@ def check(row: bytes, registry: Registry) -> bool:
     if made.format != wanted.format:
         raise StateError(f"the state has format {made.format}, this version reads {wanted.format}")
     if made.shards != wanted.shards:
-        raise StateError(f"the state has {made.shards} shards, the topics have {wanted.shards}; shards are fixed for life")
+        raise StateError(
+            f"the state has {made.shards} shards, the topics have {wanted.shards}; shards are fixed for life"
+        )
     if made.key_check != wanted.key_check:
-        raise StateError("the state was made with another hash key: set SELVEDGE_HASH_KEY_FILE to the key it was made with")
+        raise StateError(
+            "the state was made with another hash key: set SELVEDGE_HASH_KEY_FILE to the key it was made with"
+        )
     if made.fold_digest != wanted.fold_digest:
         raise StateError(
             "the state was folded with another policy: a key that decides how touchpoints are folded has changed. "
