@@ -54,6 +54,15 @@ class Facts:
         self.registry = Registry(load(policy))
         self.all: list[Touchpoint] = []
 
+    def __repr__(self) -> str:
+        """One line per fact."""
+        minutes = [((tp.time - NOON) / MINUTE, (tp.received - tp.time) / MINUTE, tp) for tp in self.all]
+        return "\n".join(
+            f"{minute:g} +{late:g} {tp.id} {' '.join(tp.ids)} {tp.data.cart and tp.data.cart.id}"
+            f" {[(item.sku, str(item.quantity)) for item in tp.data.items]}"
+            for minute, late, tp in minutes
+        )
+
     def ids(self, *who: str) -> tuple[Id, ...]:
         """`type:value` each, as canonical texts, strongest first."""
         found = [self.registry.identify(*one.split(":", 1)).id for one in who]

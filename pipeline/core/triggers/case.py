@@ -30,16 +30,16 @@ class Case:
         self.told: dict[str, Told] = {}
         self.records: list[dict[str, Any]] = []
         self.changed: dict[Id, dict[str, Told]] = {}
-        self._homes: dict[str, Id] = {}
+        self._homes: dict[str, set[Id]] = {}
 
     def read(self, ledger: Mapping[Id, Mapping[str, Told]]) -> None:
-        """An entry that is in several seats counts by its highest revision."""
+        """A trigger that is in several seats counts by its highest revision."""
         for home, entries in ledger.items():
             for told in entries.values():
                 known = self.told.get(told.trigger_id)
+                self._homes.setdefault(told.trigger_id, set()).add(home)
                 if known is None or told.revision > known.revision:
                     self.told[told.trigger_id] = told
-                    self._homes[told.trigger_id] = home
 
     @cached_property
     def addressing(self) -> Addressing:
@@ -66,9 +66,12 @@ class Case:
         )
 
     def note(self, told: Told, record: dict[str, Any], home: Id | None = None) -> None:
-        """Puts a new revision of a trigger on record. home: None: where its last one is."""
-        home = home or self._homes[told.trigger_id]
+        """Puts a new revision of a trigger on record: in `home` and wherever one is already, so that each side of a
+        split knows that its id is taken."""
+        homes = self._homes.setdefault(told.trigger_id, set())
+        if home is not None:
+            homes.add(home)
         self.told[told.trigger_id] = told
-        self._homes[told.trigger_id] = home
-        self.changed.setdefault(home, {})[told.trigger_id] = told
+        for each in sorted(homes):
+            self.changed.setdefault(each, {})[told.trigger_id] = told
         self.records.append(record)

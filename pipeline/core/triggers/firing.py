@@ -102,7 +102,7 @@ def _differs(known: Told, told: Told) -> bool:
 
 def _proposed(case: Case, due: Due) -> Told:
     """The trigger as suppressed for no reason yet."""
-    episode_id = _episode_id(case, due.episode)
+    episode_id = _episode_id(case, due)
     n = sum(
         1 for told in case.told.values() if told.episode_id == episode_id and told.step == due.step and told.fired_at
     )
@@ -148,16 +148,19 @@ def _cover(point: Point) -> Cover:
     return Cover(point.time, point.event, point.source, contents(point.lines))
 
 
-def _episode_id(case: Case, episode: Episode) -> str:
-    """The id under which the episode was published first; else one of its cart and first change."""
+def _episode_id(case: Case, due: Due) -> str:
+    """An episode keeps the id under which it was published; where facts joined several, the one fired first stays. A
+    new one comes of the cart and the first change in the fragment that holds the newest: when a person is split, both
+    sides may have seen the cart open, but only one has that fragment and its seat."""
+    episode = due.episode
     published = [
-        (told.deadline_at, told.evaluated_at, told.episode_id)
+        (told.fired_at == 0, told.fired_at, told.episode_id)
         for told in case.told.values()
         if case.holder(told.covers[0]) is episode
     ]
     if published:
         return min(published)[2]
-    first = episode.points[0]
+    first = next(change for change, fragment in episode.changes if fragment == due.point.fragment)
     return _uuid(episode.key, first.event, first.source)
 
 

@@ -33,13 +33,15 @@ def review(case: Case) -> None:
 
 def _follow(case: Case, told: Told) -> None:
     episode = case.holder(told.covers[0])
-    reason = None if episode is None else _withdrawn_by(case, told, episode)
+    if episode is None:
+        return
+    reason = _withdrawn_by(case, told, episode)
     if reason is None and told.status == "fired" and case.now < told.expires_at:
         reason = "consent" if any(case.addressing.refused(channel) for channel in told.channels) else None
     if reason is not None:
         _retract(case, told, reason)
         return
-    order = None if episode is None else case.heir(episode).order
+    order = case.heir(episode).order
     if order is not None and told.fired_at < order.time <= told.fired_at + case.policy.recovery_window:
         via_link = any(_leads_back(told, click, order) for click in _clicks(case))
         if told.status != "recovered" or (via_link and not told.via_link):

@@ -1,0 +1,92 @@
+"""Random stories of carts: a few shoppers on a few devices who shop, buy, log in, are linked and unlinked; each fact may
+arrive late. Minutes lie on a coarse grid, so that facts meet deadlines exactly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from tests.core.shopper import Facts
+
+POLICIES = {
+    "plain": "require_consent = false",
+    "consent": "",
+    "keep": 'require_consent = false\nany_order = "keep"',
+    "steps": 'require_consent = false\nsteps = ["0m", "24h"]\ncap_24h = 2\ncap_7d = 4',
+    "delays": 'require_consent = false\ncart_delay = "60m"\ncheckout_delay = "30m"\nregroup = "2h"\ncap_24h = 3',
+}
+
+_WHO = (
+    "cookie:c-1",
+    "cookie:c-2",
+    "device:d-1",
+    "email:jane@example.com",
+    "cookie:c-1 email:jane@example.com",
+    "cookie:c-2 email:joe@example.com",
+    "device:d-1 email:jane@example.com",
+    "customer:C-1 cookie:c-1",
+    "customer:C-2 cookie:c-2",
+    "customer:C-1 email:joe@example.com",
+    "loyalty:L-1 customer:C-1",
+)
+_LINKS = tuple(who for who in _WHO if " " in who)
+_SKUS = ("A", "B", "A B", "A*2", "B C")
+_CARTS = ("cart-1", "cart-2", None)
+_HOUR, _DAY = 60, 24 * 60
+
+_who = st.sampled_from(_WHO)
+_cart = st.sampled_from(_CARTS)
+_skus = st.sampled_from(_SKUS)
+_minutes = st.one_of(
+    st.integers(0, 40).map(lambda steps: steps * 10),
+    st.integers(0, 40).map(lambda steps: steps),
+    st.integers(0, 60).map(lambda steps: steps * _HOUR),
+)
+_late = st.one_of(
+    st.just(0),
+    st.just(0),
+    st.sampled_from((1, 2, 3, 5, 20, 45, 70, 200, _DAY)),
+    st.integers(0, 30).map(lambda n: n * 10),
+)
+
+_acts = st.one_of(
+    st.tuples(st.just("add"), _who, _skus, _cart),
+    st.tuples(st.just("add"), _who, _skus, _cart),
+    st.tuples(st.just("remove"), _who, _skus, _cart),
+    st.tuples(st.just("snapshot"), _who, st.sampled_from((*_SKUS, "")), _cart),
+    st.tuples(st.just("checkout"), _who, st.sampled_from(("", "A", "A B")), _cart, st.sampled_from(("ch-1", None))),
+    st.tuples(st.just("order"), _who, st.sampled_from((*_SKUS, "Z")), _cart, st.sampled_from(("ch-1", None, None))),
+    st.tuples(st.just("view"), _who),
+    st.tuples(st.just("observe"), st.sampled_from(_LINKS)),
+    st.tuples(st.just("unlink"), st.sampled_from(_LINKS)),
+    st.tuples(st.just("consent"), _who, st.sampled_from(("granted", "denied", "revoked"))),
+    st.tuples(st.just("click"), _who),
+)
+_moments = st.tuples(_minutes, _late, _acts)
+
+
+@st.composite
+def stories(draw: st.DrawFn, size_max: int = 12) -> Facts:
+    """The facts of a story under one of the policies."""
+    return told_as(draw(st.sampled_from(sorted(POLICIES))), draw(st.lists(_moments, min_size=1, max_size=size_max)))
+
+
+def told_as(policy: str, moments: list[tuple[float, float, tuple[Any, ...]]]) -> Facts:
+    facts = Facts(f"[triggers]\n{POLICIES[policy]}\n")
+    for minute, late, (act, who, *rest) in moments:
+        if act in ("add", "remove", "snapshot"):
+            getattr(facts, act)(minute, who, *rest, late=late)
+        elif act == "checkout":
+            skus, cart, checkout = rest
+            facts.checkout(minute, who, skus, cart, checkout=checkout, late=late)
+        elif act == "order":
+            skus, cart, checkout = rest
+            facts.order(minute, who, skus, cart, checkout=checkout, late=late)
+        elif act == "consent":
+            facts.consent(minute, who, rest[0], late=late)
+        elif act == "click":
+            facts.click(minute, who, None, link="https://shop.example/r", late=late)
+        else:
+            getattr(facts, act)(minute, who, late=late)
+    return facts
