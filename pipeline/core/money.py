@@ -31,7 +31,8 @@ def plain(amount: Decimal) -> str:
 
 def published(amount: Decimal, currency: str) -> str:
     """`amount` with the decimals of `currency` (unknown currencies: 2)."""
-    return format(amount.quantize(_UNITS.get(currency, _CENTS), context=EXACT) + ZERO, "f")
+    rounded = amount.quantize(_UNITS.get(currency, _CENTS), context=EXACT)
+    return format(rounded if rounded else abs(rounded), "f")
 
 
 def product(quantity: str, price: str) -> Decimal:

@@ -9,6 +9,7 @@ from typing import Any
 from pipeline.core.fold import fold
 from pipeline.core.fragment import Fragment
 from pipeline.core.identifiers import Registry
+from pipeline.core.person import Person, View, view
 from pipeline.core.policy import Policy, load
 from pipeline.core.times import MINUTE, parse
 from pipeline.core.touchpoint import CartRef, Data, Id, Item, OrderRef, Touchpoint
@@ -78,3 +79,20 @@ def fragments_of(touchpoints: Iterable[Touchpoint], registry: Registry = REGISTR
     for tp in touchpoints:
         fold(found.setdefault(tp.ids[0], Fragment(tp.ids[0])), tp, registry)
     return [found[id] for id in sorted(found)]
+
+
+def viewed(
+    touchpoints: Iterable[Touchpoint],
+    registry: Registry = REGISTRY,
+    *,
+    ids: tuple[Id, ...] | None = None,
+    minute: float = 100_000,
+    **more: Any,
+) -> View:
+    """The view of one person with all identifiers of the touchpoints, strongest first, or with `ids`."""
+    fragments = fragments_of(touchpoints, registry)
+    if ids is None:
+        seen = {Id(id) for fragment in fragments for key in fragment.sets for id in key.split("\n")}
+        ids = tuple(sorted(seen, key=lambda id: (registry.rank(id), id)))
+    person = Person(ids, fragments, "00000000-0000-5000-8000-000000000000", **more)
+    return view(person, NOON + round(minute * MINUTE), registry, None)

@@ -18,8 +18,8 @@ from pipeline.core.money import ZERO, minus, plus, product
 class Sale(NamedTuple):
     """An order that was placed and not cancelled. net = worth minus returned."""
 
-    id: str
     time: int
+    id: str
     channel: str
     currency: str
     net: Decimal
@@ -93,7 +93,7 @@ def _sale(id: str, placed: Placed, updated: Placed | None, returns: Sequence[Ret
     for one in returns:
         returned = plus(returned, _returned(one, state.lines or placed.lines, currency, worth))
     returned = min(returned, max(worth, ZERO))
-    return Sale(id, placed.time, placed.channel, currency, minus(worth, returned), returned, bool(returns))
+    return Sale(placed.time, id, placed.channel, currency, minus(worth, returned), returned, bool(returns))
 
 
 def _worth(state: Placed) -> Decimal | None:
