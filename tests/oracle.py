@@ -35,6 +35,8 @@ class Answer:
     persons: list[Person]
     skipped: dict[frozenset[Id], tuple[str, ...]]
     hubs: set[Id]
+    since: dict[Id, int]
+    """First time each identifier was seen; of a hub, as an anchor."""
 
     def groups(self) -> set[frozenset[Id]]:
         return {person.ids for person in self.persons}
@@ -66,7 +68,10 @@ def answer(touchpoints: Iterable[Touchpoint], registry: Registry) -> Answer:
         else:
             graph.add_edge(*edge)
     persons = [_person(frozenset(ids), linking, hubs, registry) for ids in nx.connected_components(graph)]
-    return Answer(persons, skipped, hubs)
+    since = {}
+    for tp in sorted(linking, key=lambda tp: tp.time, reverse=True):
+        since.update({id: tp.time for id in tp.ids if id not in hubs or id == tp.ids[0]})
+    return Answer(persons, skipped, hubs, since)
 
 
 def _text(id: Id) -> tuple[str, str]:

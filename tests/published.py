@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from pipeline.core.effects import Output
+from pipeline.core.times import parse
 from pipeline.core.touchpoint import Id
 
 Document = dict[str, Any]
@@ -61,6 +62,9 @@ class Published:
 
     def profile_ids(self) -> dict[Id, str]:
         return {id: row["profile_id"] for id, row in self.identities.items()}
+
+    def since(self) -> dict[Id, int]:
+        return {id: parse(row["since"]) for id, row in self.identities.items() if row["since"]}
 
     def shared(self) -> set[Id]:
         return {id for id, row in self.identities.items() if row["shared"]}

@@ -26,6 +26,7 @@ def agrees_with_the_oracle(published: Published, known: Answer) -> None:
     assert published.persons() == known.groups()
     assert published.profile_ids() == known.profile_ids()
     assert published.shared() == known.hubs
+    assert published.since() == known.since
     assert not published.broken_redirects()
     documents = published.documents()
     assert documents.keys() == {person.profile_id for person in known.persons}
