@@ -1,5 +1,5 @@
-"""Which touchpoints were folded within the deduplication window: 8-byte hashes of (id, source, anchor) with the received
-time, in append-only rows per hour and epoch that are dropped when the window has passed."""
+"""Which touchpoints were folded within the deduplication window: 8-byte hashes of (id, source, anchor) with the time
+received, in append-only rows per hour and epoch that are dropped when the window has passed."""
 
 from __future__ import annotations
 

@@ -60,12 +60,14 @@ class Arrived(Message, frozen=True):
 
 
 class Report(Message, frozen=True):
-    """A new version of the fragment of `anchor` (encoded row). alarm: first clock time at which a cart that changed in
-    it could be abandoned; 0: none changed."""
+    """A new version of the fragment of `anchor` (encoded row), and what changed in it: the grouping, facts that
+    triggers depend on, a cart (alarm: first clock time at which it could be abandoned; 0: none did)."""
 
     anchor: Id
     fragment: bytes
     hops: int
+    regroup: bool
+    judge: bool
     alarm: int
 
 

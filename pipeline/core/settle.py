@@ -12,7 +12,7 @@ from enum import Enum
 from functools import reduce
 
 from pipeline.core.effects import Output
-from pipeline.core.grouping import PersonIds, Grouping, grouping
+from pipeline.core.grouping import Grouping, PersonIds, grouping
 from pipeline.core.judge import Judge, instants
 from pipeline.core.publish import Kind, Move, Publisher
 from pipeline.core.seat import Seat
@@ -50,12 +50,17 @@ class Settler:
         for root, cause in dirty.items():
             if self._seat(root).waiting:
                 shard.dirty[root] = cause
-            elif self._documents or root in due or root in shard.watched or _come(cause.alarms.values(), now):
+            elif self._documents or root in due or self._concerns_triggers(root, cause, now):
                 self._cluster(root, cause, root in due, now, caught_up_to)
             else:
                 self._put_off(root, cause, now)
         if len(self._groupings) > GROUPINGS_MAX:
             self._groupings.clear()
+
+    def _concerns_triggers(self, root: Id, cause: Cause, now: int) -> bool:
+        if any(alarm <= now for alarm in cause.alarms.values()):
+            return True
+        return cause.judge and root in self._shard.watched
 
     def finish(self, now: int) -> None:
         """Views every profile once more and publishes what changed."""
@@ -81,7 +86,7 @@ class Settler:
             touched += [group for group in grouped.groups if group not in touched and self._is_due(group, now)]
         if self._documents:
             self._publish(touched, grouped, cause, now)
-        self._triggers(root, touched, now, caught_up_to)
+        self._triggers(root, touched, cause.judge, now, caught_up_to)
         self._arm(
             root, touched if grouped is before and not due else grouped.groups, grouped is before and not due, now
         )
@@ -157,14 +162,14 @@ class Settler:
 
     # -- triggers ----------------------------------------------------------------------------------------------------
 
-    def _triggers(self, root: Id, touched: list[PersonIds], now: int, caught_up_to: int) -> None:
-        """Judges the persons whose alarm has come, or whom something was published for."""
+    def _triggers(self, root: Id, touched: list[PersonIds], told: bool, now: int, caught_up_to: int) -> None:
+        """Judges the persons whose alarm has come; if a fact may have changed what was told, also those told."""
         if self._clock is Clock.RECORD:
             self._by_instants(root, now)
             return
         judge = self._judge
         for group in touched:
-            if 0 < judge.alarm(group.ids) <= now or judge.has_told(group.ids):
+            if 0 < judge.alarm(group.ids) <= now or (told and judge.has_told(group.ids)):
                 judge.judge(self._publisher.person(group), group, now, caught_up_to, None)
                 if judge.has_told(group.ids):
                     self._shard.watched.update(self._shard.clusters[root])
@@ -225,10 +230,6 @@ class Settler:
 
 def _times(seat: Seat) -> tuple[int, int, int]:
     return seat.due, seat.changes, seat.alarm
-
-
-def _come(alarms: Iterable[int], now: int) -> bool:
-    return any(alarm <= now for alarm in alarms)
 
 
 def _distinct(groups: Iterable[PersonIds]) -> list[PersonIds]:

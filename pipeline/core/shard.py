@@ -16,7 +16,7 @@ import msgspec
 
 from pipeline.core import seat as seats_of
 from pipeline.core.dedup import Dedup
-from pipeline.core.events import CART, UNLINKED
+from pipeline.core.events import ADDRESS, CART, MESSAGE, ORDER, UNLINKED
 from pipeline.core.fold import fold
 from pipeline.core.fragment import Fragment, set_key
 from pipeline.core.identifiers import Registry
@@ -24,8 +24,11 @@ from pipeline.core.mail import Adopt, Arrived, Link, Mail, Point, Report, Shared
 from pipeline.core.rows import Rows
 from pipeline.core.seat import Seat
 from pipeline.core.timers import Timers
+from pipeline.core.times import MINUTE
 from pipeline.core.touchpoint import Id, Touchpoint
 from pipeline.core.unionfind import Index
+
+JUDGED = CART | ORDER | MESSAGE | ADDRESS | {"consent.changed"}
 
 AT_ONCE = 1
 """An alarm that has come: the carts of a seat that has just arrived are judged by all that is known."""
@@ -44,6 +47,14 @@ def decode_fragment(row: bytes) -> Fragment:
     return _decode(memoryview(row)[_VERSION.size :])
 
 
+def matters(touchpoint: Touchpoint) -> bool:
+    """Whether a published trigger can depend on it. Being there in time only moves deadlines to come, and these are met
+    by their alarms."""
+    data = touchpoint.data
+    late = touchpoint.received - touchpoint.time > MINUTE
+    return late or touchpoint.type in JUDGED or bool(data.traits) or bool(touchpoint.hints)
+
+
 def earlier(one: int, other: int) -> int:
     """The earlier of two times; 0 is none."""
     return min(one, other) if one and other else one or other
@@ -55,18 +66,21 @@ def version_of(row: bytes | None) -> int:
 
 class Cause:
     """Why a cluster must be looked at: changed fragments with the touchpoint that changed them, whether the grouping
-    may have changed, and for changed carts the first clock time at which they could be abandoned, by anchor."""
+    may have changed, whether a fact that triggers depend on was among it, and for changed carts the first clock time at
+    which they could be abandoned, by anchor."""
 
-    __slots__ = ("alarms", "events", "regroup")
+    __slots__ = ("alarms", "events", "judge", "regroup")
 
     def __init__(self) -> None:
         self.events: dict[Id, str] = {}
         self.regroup = False
+        self.judge = False
         self.alarms: dict[Id, int] = {}
 
     def add(self, other: Cause) -> None:
         self.events.update(other.events)
         self.regroup |= other.regroup
+        self.judge |= other.judge
         self.alarms.update(other.alarms)
 
 
@@ -103,11 +117,12 @@ class Shard:
         self.watched: set[Id] = set()
         """Identifiers in clusters that a trigger was published for, as far as this process knows."""
         self.urgent = False
-        """Whether a touchpoint since the last report showed a watched identifier."""
+        """Whether a touchpoint since the last report could change a trigger of a watched identifier."""
         triggers = registry.policy.triggers
         self._quiet = min(triggers.cart_delay, triggers.checkout_delay) + triggers.grace
         self._changed: dict[Id, str] = {}
         self._regroup: set[Id] = set()
+        self._judged: set[Id] = set()
         self._lost: list[Id] = []
         self._moved_orphans: set[Id] = set()
         self._handlers: dict[type, Callable[..., None]] = {
@@ -143,10 +158,11 @@ class Shard:
         vetoed = touchpoint.type == UNLINKED
         if vetoed or sighting is None or learned or sighting.first == touchpoint.time:
             self._regroup.add(anchor)
+            self._note_judged(anchor, ids)
+        elif matters(touchpoint):
+            self._note_judged(anchor, ids)
         if touchpoint.type in CART:
             self._arm(anchor, max(touchpoint.time + self._quiet, touchpoint.received))
-        if not self.watched.isdisjoint(ids):
-            self.urgent = True
         if new and not vetoed:
             self._link(fragment, new, touchpoint.received)
 
@@ -164,6 +180,11 @@ class Shard:
         count_only = fragment.hub != 0
         for name in new:
             self._post(Link(name, anchor, received, count_only))
+
+    def _note_judged(self, anchor: Id, ids: tuple[Id, ...]) -> None:
+        self._judged.add(anchor)
+        if not self.watched.isdisjoint(ids):
+            self.urgent = True
 
     def _arm(self, anchor: Id, alarm: int) -> None:
         self.alarms[anchor] = earlier(self.alarms.get(anchor, 0), alarm)
@@ -190,6 +211,7 @@ class Shard:
         self.fragments.put(fragment.id, fragment)
         self._changed.setdefault(fragment.id, "")
         self._regroup.add(fragment.id)
+        self._judged.add(fragment.id)
 
     # -- from fragments to roots -------------------------------------------------------------------------------------
 
@@ -197,17 +219,18 @@ class Shard:
         """Sends each fragment that changed since the last call to its root."""
         changed, self._changed = self._changed, {}
         regroup, self._regroup = self._regroup, set()
+        judged, self._judged = self._judged, set()
         alarms, self.alarms = self.alarms, {}
         self.next_alarm, self.urgent = 0, False
         for anchor, event in changed.items():
             root, parent = self._climb(anchor)
             alarm = alarms.get(anchor, 0)
             if parent is None:
-                self._mark(root, anchor, event, anchor in regroup, alarm)
+                self._mark(root, anchor, event, anchor in regroup, anchor in judged, alarm)
             else:
                 row = self.fragments.encoded(anchor)
                 assert row is not None
-                self._post(Report(parent, anchor, row, 0, alarm))
+                self._post(Report(parent, anchor, row, 0, anchor in regroup, anchor in judged, alarm))
 
     def _climb(self, name: Id) -> tuple[Id, Id | None]:
         """Follows parents as long as they are at home here: (the last node, None if it is a root, else its parent
@@ -232,13 +255,15 @@ class Shard:
         hops = message.hops + (root != message.to)
         anchor = message.anchor
         if parent is not None:
-            self._post(Report(parent, anchor, message.fragment, hops + 1, message.alarm))
+            self._post(
+                Report(parent, anchor, message.fragment, hops + 1, message.regroup, message.judge, message.alarm)
+            )
             return
         if hops:
             self._post(Point(anchor, root))
         self._replicate(root, anchor, message.fragment)
         if anchor not in self.orphans:
-            self._mark(root, anchor, "", True, message.alarm)
+            self._mark(root, anchor, "", message.regroup, message.judge, message.alarm)
 
     def _replicate(self, root: Id, name: Id, row: bytes) -> None:
         """Keeps a fragment of another shard if it is newer than what is here."""
@@ -259,13 +284,14 @@ class Shard:
         seat = self.seats.get(name)
         return seat is not None and seat.root == root
 
-    def _mark(self, root: Id, anchor: Id, event: str, regroup: bool, alarm: int = 0) -> None:
+    def _mark(self, root: Id, anchor: Id, event: str, regroup: bool, judge: bool = True, alarm: int = 0) -> None:
         cause = self.dirty.get(root)
         if cause is None:
             cause = self.dirty[root] = Cause()
         if event or anchor not in cause.events:
             cause.events[anchor] = event
         cause.regroup |= regroup
+        cause.judge |= judge
         if alarm:
             cause.alarms[anchor] = earlier(cause.alarms.get(anchor, 0), alarm)
 
@@ -324,7 +350,7 @@ class Shard:
         for name in [name for name, where in self.orphans.items() if where == old]:
             row = self.replicas.encoded(name)
             assert row is not None
-            self._post(Report(parent, name, row, 1, 0))
+            self._post(Report(parent, name, row, 1, True, True, 0))
             self.replicas.drop(name)
             self._orphan(name, None)
 
