@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -87,7 +86,7 @@ class Fleet:
         self.sent: Counter[str] = Counter()
         self._directory = directory
         self._count = 0
-        self._producer = Producer({**settings.librdkafka(), "linger.ms": 5})
+        self._producer = Producer({**settings.librdkafka(), "linger.ms": 5, "message.max.bytes": 2_000_000})
         apply(settings)
 
     def __enter__(self) -> Fleet:
@@ -97,6 +96,7 @@ class Fleet:
         for worker in self.workers:
             if worker.alive:
                 worker.kill()
+            print(f"{worker.log.name}: status {worker.process.returncode}, said:\n{worker.said}")
 
     def start(self, **changes: Any) -> Worker:
         log = self._directory / f"worker-{len(self.workers)}.log"
@@ -183,7 +183,3 @@ def only_once(records: Iterable[Record]) -> bool:
 
 def await_counted(fleet: Fleet, patience_s: float = 60) -> None:
     eventually(fleet.all_counted, patience_s)
-
-
-def fences(workers: Iterable[Worker]) -> int:
-    return sum(len(re.findall("fenced", worker.said)) for worker in workers)
