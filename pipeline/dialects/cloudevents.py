@@ -34,6 +34,7 @@ class Envelope(msgspec.Struct, gc=False):
     time: _Time | None = None
     recordedtime: _Time | None = None
     data: Data | None = None
+    data_base64: str | None = None
 
 
 decode: Final[Callable[[bytes], Envelope]] = msgspec.json.Decoder(Envelope).decode

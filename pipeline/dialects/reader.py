@@ -86,7 +86,7 @@ class Reader:
             event = cloudevents.decode(value)
         except _UNDECODED:
             return None
-        if event.specversion != "1.0":
+        if event.specversion != "1.0" or event.data_base64 is not None:
             return None
         time = None if event.time is None else times.since_epoch(event.time)
         recorded = None if event.recordedtime is None else times.since_epoch(event.recordedtime)
