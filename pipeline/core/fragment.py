@@ -15,7 +15,7 @@ from pipeline.core.touchpoint import Id
 
 
 class Sighting(msgspec.Struct, array_like=True, gc=False):
-    """Identifiers seen together on one touchpoint, all times of it. Ties of first and last: (time, event id, source)."""
+    """Identifiers seen together on one touchpoint, at all its times. Ties of first and last: (time, event id, source)."""
 
     first: int
     first_event: str
@@ -209,6 +209,8 @@ class Fragment(msgspec.Struct, array_like=True, gc=False):
     """Session id -> newest activity time; the newest 200 are kept."""
     devices: dict[str, int] = {}
     """`channel LF device type/os` -> newest time: which kinds of device the anchor was seen on."""
+    met: int | None = None
+    """Smallest time seen with an anchor that is a hub: all that is known of who was seen with hubs only."""
     dropped: dict[str, int] = {}
     """Which bound dropped how much."""
 

@@ -65,20 +65,28 @@ def grouping(
 
 
 def _since(fragments: Iterable[Fragment], hubs: set[Id], as_of: int | None) -> dict[Id, int]:
+    """When identifiers were first seen: hubs as anchors only; those seen with a hub as anchor by what it told them."""
     since: dict[Id, int] = {}
     for fragment in fragments:
         anchor = fragment.id
+        alone = anchor in hubs
+        if fragment.met is not None and not alone:
+            _lower(since, anchor, fragment.met)
         for key, sighting in fragment.sets.items():
             if as_of is not None and all(received > as_of for _, received in sighting.seen):
                 continue
-            first = sighting.first
-            for name in ids_of(key):
-                if (name == anchor or name not in hubs) and first < since.get(name, first + 1):
-                    since[name] = first
+            for name in (anchor,) if alone else ids_of(key):
+                if name == anchor or name not in hubs:
+                    _lower(since, name, sighting.first)
         for name, seen in fragment.rest.items():
-            if (name == anchor or name not in hubs) and seen.first < since.get(name, seen.first + 1):
-                since[name] = seen.first
+            if name == anchor or not (alone or name in hubs):
+                _lower(since, name, seen.first)
     return since
+
+
+def _lower(times: dict[Id, int], name: Id, time: int) -> None:
+    if time < times.get(name, time + 1):
+        times[name] = time
 
 
 def _owner(ids: tuple[Id, ...], born: dict[Id, int], since: dict[Id, int]) -> Id:

@@ -22,10 +22,12 @@ class Touch(Message, frozen=True):
 
 
 class Link(Message, frozen=True):
-    """The fragment of `anchor` ≺ `to` saw `to` for the first time. count_only: the anchor is a hub, do not unite."""
+    """The fragment of `anchor` saw `to` for the first time. count_only: the anchor is a hub, do not unite; sent again
+    when the time `first` at which the two were seen together falls."""
 
     anchor: Id
     received: int
+    first: int
     count_only: bool
 
 

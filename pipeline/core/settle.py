@@ -16,7 +16,7 @@ from pipeline.core.grouping import Grouping, PersonIds, grouping
 from pipeline.core.judge import Judge, instants
 from pipeline.core.publish import Kind, Move, Publisher
 from pipeline.core.seat import Seat
-from pipeline.core.shard import AT_ONCE, Cause, Shard, earlier
+from pipeline.core.shard import Cause, Shard, earlier
 from pipeline.core.touchpoint import Id
 
 GROUPINGS_MAX = 100_000
@@ -175,19 +175,17 @@ class Settler:
                     self._shard.watched.update(self._shard.clusters[root])
 
     def _by_instants(self, root: Id, now: int) -> None:
-        """Judges the cluster at each instant since the last evaluation, by what was known then. As long as nothing was
-        published for it, only its alarms are instants."""
+        """Judges the cluster at each instant since the last evaluation, by what was known then."""
         shard, judge = self._shard, self._judge
         members = shard.clusters[root]
         alarm = judge.alarm(members)
-        if not alarm and not judge.has_told(members):
+        if not 0 < alarm <= now and not judge.has_told(members):
             return
         leader = self._seat(root)
         at = leader.evaluated
         fragments = [fragment for name in members if (fragment := shard.fragment(name)) is not None]
-        arrived = alarm == AT_ONCE
         while True:
-            known, later = instants(fragments, at, now) if arrived or judge.has_told(members) else ([], 0)
+            known, later = instants(fragments, at, now)
             due = [max(alarm, at + 1)] if 0 < alarm <= now else []
             upcoming = known[:1] + due
             if not upcoming:

@@ -9,7 +9,7 @@ not here yet (an orphan) waits: nobody solves with it or publishes for it.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -18,7 +18,7 @@ from pipeline.core import seat as seats_of
 from pipeline.core.dedup import Dedup
 from pipeline.core.events import ADDRESS, CART, MESSAGE, ORDER, UNLINKED
 from pipeline.core.fold import fold
-from pipeline.core.fragment import Fragment, set_key
+from pipeline.core.fragment import Fragment, ids_of, set_key
 from pipeline.core.identifiers import Registry
 from pipeline.core.mail import Adopt, Arrived, Link, Mail, Point, Report, Shared, Touch, Unite
 from pipeline.core.rows import Rows
@@ -127,7 +127,7 @@ class Shard:
         self._moved_orphans: set[Id] = set()
         self._handlers: dict[type, Callable[..., None]] = {
             Touch: lambda message: self.touch(message.touchpoint),
-            Link: self.index.link,
+            Link: self._linked,
             Unite: self.index.unite,
             Point: self.index.point,
             Shared: self._shared,
@@ -163,8 +163,10 @@ class Shard:
             self._note_judged(anchor, ids)
         if touchpoint.type in CART:
             self._arm(anchor, max(touchpoint.time + self._quiet, touchpoint.received))
+        if fragment.hub and (sighting is None or sighting.first == touchpoint.time):
+            new = list(ids[1:])
         if new and not vetoed:
-            self._link(fragment, new, touchpoint.received)
+            self._link(fragment, new, touchpoint)
 
     def receive(self, message: Mail) -> None:
         self._handlers[type(message)](message)
@@ -173,13 +175,19 @@ class Shard:
         """The newest version known here of a fragment of a cluster of this shard."""
         return (self.fragments if self._home(name) == self.number else self.replicas).get(name)
 
-    def _link(self, fragment: Fragment, new: Iterable[Id], received: int) -> None:
-        anchor = fragment.id
-        new = list(new)
-        self.index.widen(anchor, len(new), received)
-        count_only = fragment.hub != 0
+    def _link(self, fragment: Fragment, new: Sequence[Id], touchpoint: Touchpoint) -> None:
+        received = touchpoint.received
+        self.index.widen(fragment.id, len(new), received)
         for name in new:
-            self._post(Link(name, anchor, received, count_only))
+            self._post(Link(name, fragment.id, received, touchpoint.time, fragment.hub != 0))
+
+    def _linked(self, message: Link) -> None:
+        self.index.link(message)
+        if message.count_only:
+            fragment = self.fragments.get(message.to) or Fragment(message.to)
+            if fragment.met is None or message.first < fragment.met:
+                fragment.met = message.first
+                self._put_identity(fragment)
 
     def _note_judged(self, anchor: Id, ids: tuple[Id, ...]) -> None:
         self._judged.add(anchor)
@@ -196,9 +204,16 @@ class Shard:
 
     def _became_hub(self, name: Id, since: int) -> None:
         fragment = self.fragments.get(name) or Fragment(name)
+        if not fragment.hub:
+            self.count("hubs")
         fragment.hub = since
-        self.count("hubs")
         self._put_identity(fragment)
+        for key, sighting in fragment.sets.items():
+            for met in ids_of(key)[1:]:
+                self._post(Link(met, name, since, sighting.first, True))
+        for met, seen in fragment.rest.items():
+            if met != name:
+                self._post(Link(met, name, since, seen.first, True))
 
     def _shared(self, message: Shared) -> None:
         fragment = self.fragments.get(message.to)
@@ -263,13 +278,15 @@ class Shard:
             self._post(Point(anchor, root))
         self._replicate(root, anchor, message.fragment)
         if anchor not in self.orphans:
-            self._mark(root, anchor, "", message.regroup, message.judge, message.alarm)
+            seat = self.seats.get(anchor)
+            at = root if seat is None else seat.root
+            self._mark(at, anchor, "", message.regroup, message.judge, message.alarm)
 
     def _replicate(self, root: Id, name: Id, row: bytes) -> None:
         """Keeps a fragment of another shard if it is newer than what is here."""
         if self._home(name) != self.number and version_of(row) > version_of(self.replicas.encoded(name)):
             self.replicas.put_row(name, row)
-            if not self._seated(root, name):
+            if self.seats.get(name) is None:
                 self._orphan(name, root)
 
     def _orphan(self, name: Id, root: Id | None) -> None:
@@ -279,10 +296,6 @@ class Shard:
         elif self.orphans.pop(name, None) is None:
             return
         self._moved_orphans.add(name)
-
-    def _seated(self, root: Id, name: Id) -> bool:
-        seat = self.seats.get(name)
-        return seat is not None and seat.root == root
 
     def _mark(self, root: Id, anchor: Id, event: str, regroup: bool, judge: bool = True, alarm: int = 0) -> None:
         cause = self.dirty.get(root)
@@ -408,6 +421,7 @@ class Shard:
         arrived, size = before + arrived, size or known
         if arrived == size:
             seat.waiting.pop(bundle, None)
+            self._mark(root, root, "", True)
         else:
             seat.waiting[bundle] = (arrived, size)
         self.seats.put(root, seat)

@@ -75,17 +75,31 @@ class Index:
         name, anchor = message.to, message.anchor
         node = self.node(name, message.received)
         anchors = node.anchors
-        if node.hub:
-            self._post(Shared(anchor, name, node.hub))
-            return
         known = anchors.get(anchor)
         if known is None or message.received < known:
             anchors[anchor] = message.received
             self.nodes.put(name, node)
         if len(anchors) > self._degree(name):
-            self._mark(node, max(anchors.values()))
+            self._crowd(node, anchor)
+        elif node.hub:
+            self._post(Shared(anchor, name, node.hub))
         elif not message.count_only:
             self._join(name, anchor)
+
+    def _crowd(self, node: Node, anchor: Id) -> None:
+        """More anchors than the degree: a hub since the time that the first one too many was received. Of the anchors
+        those received first are kept, so that this time does not depend on who came first."""
+        anchors = node.anchors
+        told = [anchor]
+        if len(anchors) > self._degree(node.id) + 1:
+            last = max(anchors, key=lambda name: (anchors[name], name))
+            del anchors[last]
+            told.append(last)
+        since = max(anchors.values())
+        if not node.hub or since < node.hub:
+            self._mark(node, since)
+        for name in told:
+            self._post(Shared(name, node.id, node.hub))
 
     def _join(self, name: Id, anchor: Id) -> None:
         """Anchors of the same rank are chosen by text, parents by key: either may be the smaller one."""
