@@ -14,7 +14,8 @@ from pipeline.core import days
 from pipeline.core.blocks.history import History
 from pipeline.core.blocks.horizon import Horizon, written
 from pipeline.core.blocks.sales import orders_of
-from pipeline.core.fragment import Fragment
+from pipeline.core.facts.activity import law
+from pipeline.core.fragment import Activity, Fragment
 from pipeline.core.policy import Policy
 from pipeline.core.times import DAY
 
@@ -76,18 +77,26 @@ def _recent(by_day: Days, zone: str, horizon: Horizon) -> list[Mapping[str, int]
 def _sessions(fragments: Sequence[Fragment], idle: int, horizon: Horizon) -> int:
     since = horizon.now - _WINDOW
     newest: dict[str, int] = {}
-    moments: list[int] = []
     for fragment in fragments:
         for session, time in fragment.sessions.items():
-            if time > since and time > newest.get(session, since):
+            if time > newest.get(session, since):
                 newest[session] = time
-        for time, activity in fragment.activity.items():
-            if time > since and not activity.session:
-                moments.append(time)
-    ends = list(newest.values()) + _ends(sorted(moments), idle)
+    ends = [*newest.values(), *_ends(_without_session(fragments, since), idle)]
     if ends:
         horizon.changes_at(min(ends) + _WINDOW)
     return len(ends)
+
+
+def _without_session(fragments: Sequence[Fragment], since: int) -> list[int]:
+    """Times after `since`, ascending, of activity that names no session. At one time one moment stands for all."""
+    moments: dict[int, Activity] = {}
+    for fragment in fragments:
+        for time, moment in fragment.activity.items():
+            if time > since:
+                known = moments.get(time)
+                if known is None or law(moment) < law(known):
+                    moments[time] = moment
+    return sorted(time for time, moment in moments.items() if not moment.session)
 
 
 def _ends(moments: list[int], idle: int) -> list[int]:

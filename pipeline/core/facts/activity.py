@@ -45,7 +45,7 @@ def fold_activity(fragment: Fragment, tp: Touchpoint) -> None:
 def _moment(moments: dict[int, Activity], fragment: Fragment, time: int, moment: Activity) -> None:
     known = moments.get(time)
     if known is not None:
-        if _order(moment) < _order(known):
+        if law(moment) < law(known):
             moments[time] = moment
         return
     newest = next(reversed(moments), time)
@@ -57,7 +57,8 @@ def _moment(moments: dict[int, Activity], fragment: Fragment, time: int, moment:
         count_dropped(fragment, "activity")
 
 
-def _order(moment: Activity) -> tuple[int, str, str, str]:
+def law(moment: Activity) -> tuple[int, str, str, str]:
+    """Of the moments of one time the smallest stays."""
     return moment.received, moment.event, moment.session or "", moment.device or ""
 
 
