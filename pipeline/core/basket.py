@@ -25,6 +25,7 @@ class Basket:
         self.lines: Lines = {}
         self._key, self._cart_id, self._names = key, cart_id, names
         self._triggers, self._lines_max = policy.triggers, policy.bounds.lines_per_cart
+        self._main_currency = policy.profile.currency
         self._open: Episode | None = None
         self._stage = ""
         self._currency: str | None = None
@@ -130,7 +131,7 @@ class Basket:
             change.device or change.channel,
             self._stage,
             self.lines,
-            self._currency,
+            self._currency or self._main_currency,
             self._value,
             self._recovery_url,
         )

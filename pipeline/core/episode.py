@@ -43,9 +43,8 @@ Lines = dict[str, CartLine]
 
 
 class Point(msgspec.Struct):
-    """A cart right after a change of its contents or stage, which the last change or the event of that point made.
-
-    fragment: where the change is kept. kind: the kind of device, else the channel. value: the shop's own."""
+    """A cart right after a change of its contents or stage. fragment: where the change is kept. kind: the kind of
+    device, else the channel. currency: the newest, else the policy's. value: the shop's own."""
 
     time: int
     event: str
@@ -55,7 +54,7 @@ class Point(msgspec.Struct):
     kind: str
     stage: str
     lines: Lines
-    currency: str | None = None
+    currency: str
     value: str | None = None
     recovery_url: str | None = None
 
@@ -129,19 +128,20 @@ def recovered_at(episode: Episode) -> int | None:
     return episode.ended_at if episode.quiet and episode.end in BY_ORDER else None
 
 
-def value_of(lines: Iterable[CartLine], currency: str | None, given: str | None = None) -> Decimal | None:
-    """Sum of the lines in `currency`; lines in another one do not count. `given` stands where no line has a price."""
+def value_of(lines: Iterable[CartLine], currency: str, given: str | None = None) -> Decimal | None:
+    """Sum of the lines in `currency` or in none; lines in another one do not count. `given` stands where no line has
+    a price."""
     total, priced = ZERO, False
     for line in lines:
-        if line.price is not None and (line.currency is None or currency is None or line.currency == currency):
+        if line.price is not None and line.currency in (None, currency):
             total, priced = plus(total, EXACT.multiply(line.quantity, Decimal(line.price))), True
     if priced:
         return total
     return None if given is None else Decimal(given)
 
 
-def value_text(value: Decimal | None, currency: str | None) -> str | None:
-    return None if value is None else published(value, currency or "")
+def value_text(value: Decimal | None, currency: str) -> str | None:
+    return None if value is None else published(value, currency)
 
 
 def contents(lines: Lines) -> int:

@@ -1,8 +1,9 @@
-"""Random stories of carts: a few shoppers on a few devices who shop, buy, log in, are linked and unlinked; each fact may
+"""Random stories of carts: a few shoppers on a few devices shop, buy, log in, are linked and unlinked. Each fact may
 arrive late. Minutes lie on a coarse grid, so that facts meet deadlines exactly."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from hypothesis import strategies as st
@@ -32,12 +33,9 @@ _WHO = (
 )
 _LINKS = tuple(who for who in _WHO if " " in who)
 _SKUS = ("A", "B", "A B", "A*2", "B C")
-_CARTS = ("cart-1", "cart-2", None)
 _HOUR, _DAY = 60, 24 * 60
 
 _who = st.sampled_from(_WHO)
-_cart = st.sampled_from(_CARTS)
-_skus = st.sampled_from(_SKUS)
 _minutes = st.one_of(
     st.integers(0, 40).map(lambda steps: steps * 10),
     st.integers(0, 40).map(lambda steps: steps),
@@ -50,31 +48,41 @@ _late = st.one_of(
     st.integers(0, 30).map(lambda n: n * 10),
 )
 
-_acts = st.one_of(
-    st.tuples(st.just("add"), _who, _skus, _cart),
-    st.tuples(st.just("add"), _who, _skus, _cart),
-    st.tuples(st.just("remove"), _who, _skus, _cart),
-    st.tuples(st.just("snapshot"), _who, st.sampled_from((*_SKUS, "")), _cart),
-    st.tuples(st.just("checkout"), _who, st.sampled_from(("", "A", "A B")), _cart, st.sampled_from(("ch-1", None))),
-    st.tuples(st.just("order"), _who, st.sampled_from((*_SKUS, "Z")), _cart, st.sampled_from(("ch-1", None, None))),
-    st.tuples(st.just("view"), _who),
-    st.tuples(st.just("observe"), st.sampled_from(_LINKS)),
-    st.tuples(st.just("unlink"), st.sampled_from(_LINKS)),
-    st.tuples(st.just("consent"), _who, st.sampled_from(("granted", "denied", "revoked"))),
-    st.tuples(st.just("click"), _who),
-)
-_moments = st.tuples(_minutes, _late, _acts)
+
+def _acts(carts: Sequence[str | None]) -> st.SearchStrategy[tuple[Any, ...]]:
+    cart, checkout = st.sampled_from(carts), st.sampled_from(("ch-1", None, None))
+    some = st.sampled_from(_SKUS)
+    return st.one_of(
+        st.tuples(st.just("add"), _who, some, cart),
+        st.tuples(st.just("add"), _who, some, cart),
+        st.tuples(st.just("remove"), _who, some, cart),
+        st.tuples(st.just("snapshot"), _who, st.sampled_from((*_SKUS, "")), cart),
+        st.tuples(st.just("checkout"), _who, st.sampled_from(("", "A", "A B")), cart, checkout),
+        st.tuples(st.just("order"), _who, st.sampled_from((*_SKUS, "Z")), cart, checkout),
+        st.tuples(st.just("view"), _who),
+        st.tuples(st.just("observe"), st.sampled_from(_LINKS)),
+        st.tuples(st.just("unlink"), st.sampled_from(_LINKS)),
+        st.tuples(st.just("consent"), _who, st.sampled_from(("granted", "denied", "revoked"))),
+        st.tuples(st.just("click"), _who),
+    )
 
 
 @st.composite
-def stories(draw: st.DrawFn, size_max: int = 12) -> Facts:
-    """The facts of a story under one of the policies."""
-    return told_as(draw(st.sampled_from(sorted(POLICIES))), draw(st.lists(_moments, min_size=1, max_size=size_max)))
+def stories(draw: st.DrawFn, size_max: int = 12, carts: Sequence[str | None] = ("cart-1", "cart-2", None)) -> Facts:
+    """The facts of a story under one of the policies. carts: ids; None: no id."""
+    moments = st.lists(st.tuples(_minutes, _late, _acts(carts)), min_size=1, max_size=size_max)
+    return _told_as(draw(st.sampled_from(sorted(POLICIES))), draw(moments))
 
 
-def told_as(policy: str, moments: list[tuple[float, float, tuple[Any, ...]]]) -> Facts:
+def _told_as(policy: str, moments: list[tuple[float, float, tuple[Any, ...]]]) -> Facts:
+    """A pair is unlinked once and then never linked again: of the two, fragments keep only the newest time."""
     facts = Facts(f"[triggers]\n{POLICIES[policy]}\n")
+    settled = {who for _, _, (act, who, *_) in moments if act == "observe"}
     for minute, late, (act, who, *rest) in moments:
+        if act == "unlink":
+            if who in settled:
+                continue
+            settled.add(who)
         if act in ("add", "remove", "snapshot"):
             getattr(facts, act)(minute, who, *rest, late=late)
         elif act == "checkout":

@@ -84,6 +84,6 @@ def _is_robot(case: Case, due: Due) -> bool:
 
 
 def _is_below_threshold(case: Case, due: Due) -> bool:
-    least = case.policy.threshold.get(due.point.currency or "")
+    least = case.policy.threshold.get(due.point.currency)
     value = value_of(due.point.lines.values(), due.point.currency, due.point.value)
     return least is not None and value is not None and value < least

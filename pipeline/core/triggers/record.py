@@ -14,7 +14,7 @@ import msgspec
 from pipeline.core.blocks.horizon import written
 from pipeline.core.episode import CartLine, Episode, Point, value_of, value_text
 from pipeline.core.ledger import Told
-from pipeline.core.money import published
+from pipeline.core.money import number, published
 from pipeline.core.triggers.case import Case
 from pipeline.core.triggers.due import Due
 from pipeline.core.triggers.reasons import Reach
@@ -87,8 +87,8 @@ def _cart(episode: Episode, point: Point) -> dict[str, Any]:
     }
 
 
-def _line(line: CartLine, currency: str | None) -> dict[str, Any]:
-    price = None if line.price is None else published(Decimal(line.price), line.currency or currency or "")
+def _line(line: CartLine, currency: str) -> dict[str, Any]:
+    price = None if line.price is None else published(Decimal(line.price), line.currency or currency)
     return {
         "sku": line.sku,
         "name": line.name,
@@ -99,11 +99,6 @@ def _line(line: CartLine, currency: str | None) -> dict[str, Any]:
         "image_url": line.image_url,
         "stock": None,
     }
-
-
-def number(quantity: Decimal) -> int | float:
-    whole = int(quantity)
-    return whole if whole == quantity else float(quantity)
 
 
 def _kinds(carts: Others) -> list[str]:
