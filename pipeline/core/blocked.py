@@ -54,13 +54,18 @@ def blocker(policy: Policy) -> Callable[[str, str], bool]:
         bare = _bare(value.lstrip("+") if type == "phone" else value)
         if not bare or bare in values:
             return True
-        if identity.blocked_defaults and (
-            _REPEATED.fullmatch(bare) or _BLANK_UUID.fullmatch(bare) or (len(bare) == 64 and bare in hashes)
-        ):
+        if identity.blocked_defaults and (_is_blank(bare) or (len(bare) == 64 and bare in hashes)):
             return True
-        return any(one.fullmatch(value) for one in (*patterns.get(type, ()), *for_all))
+        return bool(patterns) and any(one.fullmatch(value) for one in (*patterns.get(type, ()), *for_all))
 
     return blocked
+
+
+def _is_blank(bare: str) -> bool:
+    """One character over and over, or a UUID of zeros or f."""
+    if bare[0] != bare[-1] and bare[0] != "{":
+        return False
+    return bool(_REPEATED.fullmatch(bare) or _BLANK_UUID.fullmatch(bare))
 
 
 def _bare(value: str) -> str:

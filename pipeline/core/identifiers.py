@@ -8,7 +8,7 @@ bounded; nothing here depends on what was asked before.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from hashlib import blake2b, sha1, sha256
 from typing import Final, NamedTuple, TypeVar
 
@@ -74,8 +74,7 @@ class Registry:
         self._secret = secret if len(secret) <= 64 else sha256(secret).digest()
         self._ranks = {type: rank for rank, type in enumerate(policy.identity.order)}
         self._blocked = blocker(policy)
-        self.identified: Mapping[tuple[str, str], Identified] = Cache(self._identify)
-        """(type, text) -> what `identify` says."""
+        self._identified: Cache[tuple[str, str], Identified] = Cache(self._identify)
         self.order: Callable[[Id], bytes] = Cache(self._order).__getitem__
         """Sort key of x ≺ y: one byte rank, 16 bytes key."""
         self.home: Callable[[Id], int] = Cache(self._home).__getitem__
@@ -95,7 +94,7 @@ class Registry:
             if not isinstance(value, int) or isinstance(value, bool):
                 return BLOCKED
             value = str(value)
-        return self.identified[type, value]
+        return self._identified[type, value]
 
     def rank(self, id: Id) -> int:
         """0 = strongest; types that the policy does not list come after all listed."""
@@ -110,7 +109,7 @@ class Registry:
 
     def _identify(self, given: tuple[str, str]) -> Identified:
         type, value = given
-        if not TYPE_NAME.fullmatch(type):
+        if type not in self._ranks and not TYPE_NAME.fullmatch(type):
             raise Unusable("the type is empty, too long, or has a space or a colon")
         if len(value) > self.policy.bounds.value_chars:
             raise Unusable(f"the value is longer than {self.policy.bounds.value_chars} characters")
@@ -145,7 +144,7 @@ class Registry:
             address = normal.email(value, identity.email_provider_rules)
         if address is None:
             return Identified(None, value, hint=True)
-        if self._blocked(type, address):
+        if address != value and self._blocked(type, address):
             return BLOCKED
         return self._identified_as(type, sha256(address.encode()).hexdigest(), address)
 

@@ -57,8 +57,8 @@ def lower(text: str) -> str:
 
 
 def email(text: str, provider_rules: bool) -> str | None:
-    """Clean text -> the address; None if it is none."""
-    local, at, domain = lower(text).rpartition("@")
+    """Clean text in lower case -> the address; None if it is none."""
+    local, at, domain = text.rpartition("@")
     if not at or not _LOCAL.fullmatch(local):
         return None
     host = _host(domain)
