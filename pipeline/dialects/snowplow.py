@@ -54,9 +54,7 @@ def draft(event: Json, body: Json, headers: Json, loyalty: tuple[str, ...]) -> D
         cart=_cart(type, entities),
         order=_order(type, event, entities),
         items=products,
-        query=" ".join(one for one in payload.get("terms", []) if isinstance(one, str)) or None
-        if isinstance(payload.get("terms"), list)
-        else None,
+        query=_query(payload),
         device=_device(entities),
     )
     data.identifiers = _identifiers(event, entities, loyalty)
@@ -155,6 +153,12 @@ def _order(type: str, event: Json, entities: dict[str, list[Json]]) -> OrderRef 
         discount=amount(sale, "discount_amount"),
         coupon=first(sale, "discount_code"),
     )
+
+
+def _query(payload: Json) -> str | None:
+    """What was searched for."""
+    terms = payload.get("terms")
+    return " ".join(one for one in terms if isinstance(one, str)) or None if isinstance(terms, list) else None
 
 
 def _device(entities: dict[str, list[Json]]) -> Any:
