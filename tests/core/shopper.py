@@ -6,7 +6,7 @@ everything first and then evaluates at the same instants by what was known then.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -207,14 +207,22 @@ class World:
         return outcome
 
 
-def live(facts: Facts, until: float) -> list[Record]:
-    """What is published when facts are folded as they are received."""
+def instants(facts: Facts, until: float) -> Iterator[World]:
+    """The world after each evaluation, when facts are folded as they are received."""
     world, waiting = World(facts.registry), sorted(facts.all, key=lambda tp: tp.received)
     while instant := _next(waiting, world.wake, at(until)):
         while waiting and waiting[0].received <= instant:
             world.fold(waiting.pop(0))
         world.evaluate(instant)
-    return world.records
+        yield world
+
+
+def live(facts: Facts, until: float) -> list[Record]:
+    """What is published when facts are folded as they are received."""
+    records: list[Record] = []
+    for world in instants(facts, until):
+        records = world.records
+    return records
 
 
 def hindsight(facts: Facts, until: float) -> list[Record]:
