@@ -15,7 +15,7 @@ from pipeline.core.touchpoint import Id
 
 
 class Sighting(msgspec.Struct, array_like=True, gc=False):
-    """Identifiers seen together on one touchpoint, at all its times. Ties of first and last: (time, event id, source)."""
+    """Identifiers seen together on one touchpoint, at all times. Ties of first and last: (time, event id, source)."""
 
     first: int
     first_event: str

@@ -1,7 +1,7 @@
 """The sections of a policy: every key with its default, as the core uses it.
 
 Durations are whole microseconds, None where there is none; numbers that need not be whole are Decimal. What each key
-is for stands in the project's policy.toml.
+is for stands in deploy/policy.toml.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from pipeline.core import policy as policies
 from pipeline.core.policy import Policy, PolicyError, dump, load
 from pipeline.core.times import DAY, HOUR, MINUTE
 
-DEFAULTS = Path(__file__).parents[2] / "policy.toml"
+DEFAULTS = Path(__file__).parents[2] / "deploy" / "policy.toml"
 
 
 def refused(text: str) -> PolicyError:

@@ -1,7 +1,7 @@
 """Which identifiers were seen together, when and how often.
 
 A set of identifiers is known by their texts. Of the sets the newest `sets_per_fragment` by (time, text) are kept; what
-an older one counted moves into the shares of its identifiers. Of the times of a set 8 are kept, each with the time it was
+an older one counted moves into the shares of its identifiers. Of the times of a set 8 are kept, each with when it was
 first received: the one received first, since then the set is known, and the newest ones.
 """
 
