@@ -5,7 +5,9 @@ Sums are exact (no binary fractions, no silent rounding); only published text is
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import ROUND_HALF_UP, Context, Decimal
+from functools import lru_cache
 from typing import Final
 
 ZERO: Final = Decimal(0)
@@ -29,6 +31,7 @@ def plain(amount: Decimal) -> str:
     return format(amount, "f") if "E" in text else text
 
 
+@lru_cache(maxsize=16_384)
 def published(amount: Decimal, currency: str) -> str:
     """`amount` with the decimals of `currency` (unknown currencies: 2)."""
     rounded = amount.quantize(_UNITS.get(currency, _CENTS), context=EXACT)
@@ -41,6 +44,13 @@ def product(quantity: str, price: str) -> Decimal:
 
 def plus(a: Decimal, b: Decimal) -> Decimal:
     return EXACT.add(a, b)
+
+
+def total(amounts: Iterable[Decimal]) -> Decimal:
+    sum = ZERO
+    for amount in amounts:
+        sum = EXACT.add(sum, amount)
+    return sum
 
 
 def minus(a: Decimal, b: Decimal) -> Decimal:

@@ -19,6 +19,7 @@ from pipeline.core.blocks.history import history
 from pipeline.core.blocks.horizon import Horizon, written
 from pipeline.core.blocks.identifiers import identifiers
 from pipeline.core.blocks.lineage import lineage
+from pipeline.core.blocks.sales import orders_of
 from pipeline.core.blocks.told import triggers
 from pipeline.core.blocks.traits import consents, traits
 from pipeline.core.fragment import Fragment
@@ -51,15 +52,15 @@ def view(person: Person, now: int, registry: Registry, ledger: Mapping[str, Told
     """The document of a person at `now`. ledger: trigger id -> what was published of it."""
     policy, fragments = registry.policy, person.fragments
     seen = history(person.ids, fragments)
-    horizon = Horizon(now)
+    orders, horizon = orders_of(fragments), Horizon(now)
     blocks = {
         "created_at": written(seen.first) if seen.count else None,
         "identity": _identity(person, registry),
         "identifiers": identifiers(seen, fragments, person.shared, registry) or None,
         "traits": traits(fragments, policy.profile.source_priority),
         "consents": consents(fragments),
-        "commerce": commerce(fragments, policy.profile.currency),
-        "engagement": engagement(seen, fragments, policy, horizon),
+        "commerce": commerce(orders, fragments, policy.profile.currency),
+        "engagement": engagement(seen, orders, fragments, policy, horizon),
         "carts": carts(fragments, policy, horizon),
         "triggers": triggers(ledger, horizon) if ledger else None,
         "lineage": lineage(seen, policy),

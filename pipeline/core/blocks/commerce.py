@@ -4,23 +4,22 @@ currency; other currencies stand apart. first_order_at and last_order_at are of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from decimal import Decimal
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.core.blocks.horizon import written
-from pipeline.core.blocks.sales import Sale, orders_of, returns_of, sales
-from pipeline.core.fragment import Fragment
-from pipeline.core.money import ZERO, plus, published, ratio, share
+from pipeline.core.blocks.sales import Sale, returns_of, sales
+from pipeline.core.fragment import Fragment, Order
+from pipeline.core.money import ZERO, published, ratio, share, total
 
 
-def commerce(fragments: Sequence[Fragment], currency: str) -> dict[str, Any] | None:
-    orders = orders_of(fragments)
+def commerce(orders: Mapping[str, Order], fragments: Sequence[Fragment], currency: str) -> dict[str, Any] | None:
+    """orders: of all fragments."""
     if not any(order.placed is not None for order in orders.values()):
         return None
     all_sales = sales(orders, returns_of(fragments), currency)
     main = [sale for sale in all_sales if sale.currency == currency]
-    net = _sum(sale.net for sale in main)
+    net = total(sale.net for sale in main)
     block: dict[str, Any] = {"currency": currency, "ltv": published(net, currency), "order_count": len(main)}
     if main:
         block["aov"] = share(net, len(main), currency)
@@ -35,9 +34,11 @@ def commerce(fragments: Sequence[Fragment], currency: str) -> dict[str, Any] | N
 
 
 def _returns(main: list[Sale], currency: str) -> dict[str, Any]:
-    count = sum(sale.has_return for sale in main)
-    value = published(_sum(sale.returned for sale in main), currency)
-    return {"count": count, "value": value, "rate": ratio(count, len(main)) if main else 0.0}
+    with_return = [sale for sale in main if sale.has_return]
+    if not with_return:
+        return {"count": 0, "value": published(ZERO, currency), "rate": 0.0}
+    value = published(total(sale.returned for sale in with_return), currency)
+    return {"count": len(with_return), "value": value, "rate": ratio(len(with_return), len(main))}
 
 
 def _grouped(all_sales: list[Sale], by: str) -> dict[str, Any]:
@@ -45,16 +46,6 @@ def _grouped(all_sales: list[Sale], by: str) -> dict[str, Any]:
     for sale in all_sales:
         groups.setdefault(getattr(sale, by), []).append(sale)
     return {
-        name: {
-            "orders": len(group),
-            "value": published(_sum(sale.net for sale in group), group[0].currency),
-        }
+        name: {"orders": len(group), "value": published(total(sale.net for sale in group), group[0].currency)}
         for name, group in sorted(groups.items())
     }
-
-
-def _sum(amounts: Any) -> Decimal:
-    total = ZERO
-    for amount in amounts:
-        total = plus(total, amount)
-    return total

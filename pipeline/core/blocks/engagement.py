@@ -13,9 +13,8 @@ from typing import Any, Final
 from pipeline.core import days
 from pipeline.core.blocks.history import History
 from pipeline.core.blocks.horizon import Horizon, written
-from pipeline.core.blocks.sales import orders_of
 from pipeline.core.facts.activity import law
-from pipeline.core.fragment import Activity, Fragment
+from pipeline.core.fragment import Activity, Fragment, Order
 from pipeline.core.policy import Policy
 from pipeline.core.times import DAY
 
@@ -26,52 +25,56 @@ Days = Mapping[int, Mapping[str, int]]
 
 
 def engagement(
-    history: History, fragments: Sequence[Fragment], policy: Policy, horizon: Horizon
+    history: History, orders: Mapping[str, Order], fragments: Sequence[Fragment], policy: Policy, horizon: Horizon
 ) -> dict[str, Any] | None:
+    """orders: of all fragments. None for who was never seen."""
     if history.newest is None:
         return None
-    by_day = _by_day(fragments, policy)
-    recent = _recent(by_day, policy.profile.timezone, horizon)
+    by_day = _by_day(orders, fragments, policy.profile.timezone)
+    views, cart_adds = _recent(by_day, policy.profile.timezone, horizon)
     return {
         "first_seen": written(history.first),
         "last_seen": written(history.newest[0]),
         "last_channel": history.newest[3],
         "sessions_30d": _sessions(fragments, policy.triggers.session_idle, horizon),
-        "views_30d": sum(counts.get("views", 0) for counts in recent),
-        "cart_adds_30d": sum(counts.get("cart_adds", 0) for counts in recent),
+        "views_30d": views,
+        "cart_adds_30d": cart_adds,
         "days": {days.text(number): by_day[number] for number in sorted(by_day)[-policy.bounds.day_buckets :]},
     }
 
 
-def _by_day(fragments: Sequence[Fragment], policy: Policy) -> Days:
-    total: dict[int, dict[str, int]] = {}
+def _by_day(orders: Mapping[str, Order], fragments: Sequence[Fragment], zone: str) -> Days:
+    by_day: dict[int, dict[str, int]] = {}
     for fragment in fragments:
         for number, counts in fragment.days.items():
-            _add(total, number, counts)
-    zone = policy.profile.timezone
-    for order in orders_of(fragments).values():
+            _add(by_day, number, counts)
+    for order in orders.values():
         if order.placed is not None:
-            _add(total, days.day(order.placed.time, zone), {"orders": 1})
-    return total
+            _add(by_day, days.day(order.placed.time, zone), {"orders": 1})
+    return by_day
 
 
-def _add(total: dict[int, dict[str, int]], number: int, counts: Mapping[str, int]) -> None:
-    known = total.get(number)
+def _add(by_day: dict[int, dict[str, int]], number: int, counts: Mapping[str, int]) -> None:
+    known = by_day.get(number)
     if known is None:
-        total[number] = dict(counts)
+        by_day[number] = dict(counts)
         return
     for what, count in counts.items():
         known[what] = known.get(what, 0) + count
 
 
-def _recent(by_day: Days, zone: str, horizon: Horizon) -> list[Mapping[str, int]]:
-    """The counts of the days in the window. The oldest that counts leaves it first."""
+def _recent(by_day: Days, zone: str, horizon: Horizon) -> tuple[int, int]:
+    """Views and cart adds in the window. The oldest day that counts leaves it first."""
     oldest = days.day(horizon.now, zone) - _WINDOW_DAYS + 1
-    numbers = [number for number, counts in by_day.items() if number >= oldest]
-    leaving = [number for number in numbers if "views" in by_day[number] or "cart_adds" in by_day[number]]
+    views = cart_adds = leaving = 0
+    for number, counts in by_day.items():
+        seen, added = counts.get("views", 0), counts.get("cart_adds", 0)
+        if number >= oldest and (seen or added):
+            views, cart_adds = views + seen, cart_adds + added
+            leaving = min(leaving or number, number)
     if leaving:
-        horizon.changes_at(days.start(min(leaving) + _WINDOW_DAYS, zone))
-    return [by_day[number] for number in numbers]
+        horizon.changes_at(days.start(leaving + _WINDOW_DAYS, zone))
+    return views, cart_adds
 
 
 def _sessions(fragments: Sequence[Fragment], idle: int, horizon: Horizon) -> int:
@@ -89,14 +92,17 @@ def _sessions(fragments: Sequence[Fragment], idle: int, horizon: Horizon) -> int
 
 def _without_session(fragments: Sequence[Fragment], since: int) -> list[int]:
     """Times after `since`, ascending, of activity that names no session. At one time one moment stands for all."""
-    moments: dict[int, Activity] = {}
+    without: set[int] = set()
+    within: set[int] = set()
     for fragment in fragments:
         for time, moment in fragment.activity.items():
             if time > since:
-                known = moments.get(time)
-                if known is None or law(moment) < law(known):
-                    moments[time] = moment
-    return sorted(time for time, moment in moments.items() if not moment.session)
+                (within if moment.session else without).add(time)
+    return sorted(without - {time for time in without & within if _stands_for_all(fragments, time).session})
+
+
+def _stands_for_all(fragments: Sequence[Fragment], time: int) -> Activity:
+    return min((fragment.activity[time] for fragment in fragments if time in fragment.activity), key=law)
 
 
 def _ends(moments: list[int], idle: int) -> list[int]:

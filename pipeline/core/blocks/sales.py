@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from pipeline.core.fragment import Fragment, Line, Mark, Order, Placed, Return
-from pipeline.core.money import ZERO, minus, plus, product
+from pipeline.core.money import ZERO, minus, plus, product, total
 
 
 class Sale(NamedTuple):
@@ -33,12 +33,11 @@ def sales(orders: Mapping[str, Order], returns: Iterable[Return], main_currency:
     by_order: dict[str, list[Return]] = {}
     for one in returns:
         by_order.setdefault(one.order, []).append(one)
-    found = []
-    for id, order in orders.items():
-        if order.placed is not None and order.cancelled is None:
-            found.append(_sale(id, order.placed, order.updated, by_order.get(id, ()), main_currency))
-    found.sort()
-    return found
+    return sorted(
+        _sale(id, order.placed, order.updated, by_order.get(id, ()), main_currency)
+        for id, order in orders.items()
+        if order.placed is not None and order.cancelled is None
+    )
 
 
 def orders_of(fragments: Sequence[Fragment]) -> Mapping[str, Order]:
@@ -89,11 +88,11 @@ def _sale(id: str, placed: Placed, updated: Placed | None, returns: Sequence[Ret
     worth = _worth(state)
     if worth is None:
         worth = _worth(placed) or ZERO
-    returned = ZERO
-    for one in returns:
-        returned = plus(returned, _returned(one, state.lines or placed.lines, currency, worth))
-    returned = min(returned, max(worth, ZERO))
-    return Sale(placed.time, id, placed.channel, currency, minus(worth, returned), returned, bool(returns))
+    if not returns:
+        return Sale(placed.time, id, placed.channel, currency, worth, ZERO, False)
+    returned = total(_returned(one, state.lines or placed.lines, currency, worth) for one in returns)
+    returned = min(returned, worth)
+    return Sale(placed.time, id, placed.channel, currency, minus(worth, returned), returned, True)
 
 
 def _worth(state: Placed) -> Decimal | None:
