@@ -121,6 +121,17 @@ class Return(msgspec.Struct, array_like=True, gc=False, frozen=True):
     currency: str | None = None
 
 
+class Older(msgspec.Struct, array_like=True, gc=False):
+    """What is left of orders that the bound dropped. net and returned: decimal text. first, last: of their times."""
+
+    orders: int
+    net: str
+    with_return: int
+    returned: str
+    first: int
+    last: int
+
+
 class Change(msgspec.Struct, array_like=True, gc=False, frozen=True):
     """One change of a cart. kind: add, remove, set (snapshot: the lines replace the cart's) or checkout (no lines of
     its own: stage only). stage: cart or checkout. transient: what an implicit cart of this touchpoint would hang on;
@@ -213,6 +224,8 @@ class Fragment(msgspec.Struct, array_like=True, gc=False):
     """Smallest time seen with an anchor that is a hub: all that is known of who was seen with hubs only."""
     dropped: dict[str, int] = {}
     """Which bound dropped how much."""
+    older: dict[str, Older] = {}
+    """`currency LF channel` -> orders that were neither cancelled nor kept; currency empty: the policy's."""
 
 
 def set_key(ids: tuple[Id, ...]) -> str:

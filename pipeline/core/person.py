@@ -19,12 +19,12 @@ from pipeline.core.blocks.history import history
 from pipeline.core.blocks.horizon import Horizon, written
 from pipeline.core.blocks.identifiers import identifiers
 from pipeline.core.blocks.lineage import lineage
-from pipeline.core.blocks.sales import orders_of
 from pipeline.core.blocks.told import triggers
 from pipeline.core.blocks.traits import consents, traits
 from pipeline.core.fragment import Fragment
 from pipeline.core.identifiers import Registry
 from pipeline.core.ledger import Told
+from pipeline.core.sales import orders_of
 from pipeline.core.touchpoint import Id
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from pipeline.core.fold import fold
-from pipeline.core.fragment import Fragment, Mark
+from pipeline.core.fragment import Fragment, Mark, Older
 from pipeline.core.times import DAY, MINUTE
 from pipeline.core.touchpoint import CartRef, ConsentRef, Data, Device, Id, Item, MessageRef, OrderRef
 from tests.core.touchpoints import (
@@ -251,6 +251,18 @@ def test_a_cut_order_still_knows_what_all_its_lines_are_worth():
     placed = fragment.orders["o"].placed
     assert placed and (len(placed.lines), placed.total) == (1, "6.00")
     assert fragment.dropped["lines_per_cart"] >= 1
+
+
+def test_orders_beyond_the_bound_leave_their_sums():
+    policy = registry("[bounds]\norders = 1")
+    back = ordered("r", 9, OrderRef(id="o-1", amount=Decimal("2.50")), type="order.returned")
+    orders = [ordered(f"p{n}", n, OrderRef(id=f"o-{n}", total=Decimal(10 * n), currency="EUR")) for n in (1, 2, 3)]
+    fragment = folded(
+        [orders[0], back, *orders[1:], ordered("c", 9, OrderRef(id="o-3"), type="order.cancelled")], policy
+    )
+    assert list(fragment.orders) == ["o-3"]
+    assert fragment.older == {"EUR\nweb": Older(2, "27.50", 1, "2.50", NOON + MINUTE, NOON + 2 * MINUTE)}
+    assert fragment.dropped == {"orders": 2}
 
 
 # -- carts -----------------------------------------------------------------------------------------------------------

@@ -187,6 +187,12 @@ def test_the_main_currency_is_the_policys_and_that_of_orders_without_one():
     assert (block["currency"], block["ltv"], block["aov"]) == ("JPY", "1200", "600")
 
 
+def test_orders_that_are_not_kept_in_detail_still_count():
+    history = [placed(f"o-{n}", n, total=f"{n}.10", source="web/shop" if n % 2 else "store/12") for n in range(1, 8)]
+    history.insert(3, returned("o-2", 9, amount="1.05"))
+    assert commerce(history, "[bounds]\norders = 2") == commerce(history)
+
+
 def test_money_is_exact_and_rounded_half_up_only_at_the_end():
     history = [placed(f"o-{n}", n, total="0.335") for n in range(3)]
     block = commerce(history)

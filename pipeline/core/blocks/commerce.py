@@ -4,48 +4,43 @@ currency; other currencies stand apart. first_order_at and last_order_at are of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pipeline.core.blocks.horizon import written
-from pipeline.core.blocks.sales import Sale, returns_of, sales
 from pipeline.core.fragment import Fragment, Order
-from pipeline.core.money import ZERO, published, ratio, share, total
+from pipeline.core.money import published, ratio, share, total
+from pipeline.core.sales import Turnover, turnovers
 
 
 def commerce(orders: Mapping[str, Order], fragments: Sequence[Fragment], currency: str) -> dict[str, Any] | None:
-    """orders: of all fragments."""
-    if not any(order.placed is not None for order in orders.values()):
+    """orders: of all fragments. None for who never placed an order."""
+    sold = turnovers(fragments, orders, currency)
+    if not sold and not any(order.placed is not None for order in orders.values()):
         return None
-    all_sales = sales(orders, returns_of(fragments), currency)
-    main = [sale for sale in all_sales if sale.currency == currency]
-    net = total(sale.net for sale in main)
-    block: dict[str, Any] = {"currency": currency, "ltv": published(net, currency), "order_count": len(main)}
-    if main:
-        block["aov"] = share(net, len(main), currency)
-    if all_sales:
-        block["first_order_at"] = written(all_sales[0].time)
-        block["last_order_at"] = written(all_sales[-1].time)
-    block["returns"] = _returns(main, currency)
-    block["by_channel"] = _grouped(main, "channel")
-    if len(main) < len(all_sales):
-        block["other_currencies"] = _grouped([sale for sale in all_sales if sale.currency != currency], "currency")
+    main = {channel: sums for (of, channel), sums in sold.items() if of == currency}
+    count, net = sum(sums.orders for sums in main.values()), total(sums.net for sums in main.values())
+    block: dict[str, Any] = {"currency": currency, "ltv": published(net, currency), "order_count": count}
+    if count:
+        block["aov"] = share(net, count, currency)
+    if sold:
+        block["first_order_at"] = written(min(sums.first for sums in sold.values()))
+        block["last_order_at"] = written(max(sums.last for sums in sold.values()))
+    block["returns"] = _returns(main.values(), count, currency)
+    block["by_channel"] = {channel: _sums([main[channel]], currency) for channel in sorted(main)}
+    others = sorted({of for of, _ in sold if of != currency})
+    if others:
+        block["other_currencies"] = {
+            other: _sums([sums for (of, _), sums in sold.items() if of == other], other) for other in others
+        }
     return block
 
 
-def _returns(main: list[Sale], currency: str) -> dict[str, Any]:
-    with_return = [sale for sale in main if sale.has_return]
-    if not with_return:
-        return {"count": 0, "value": published(ZERO, currency), "rate": 0.0}
-    value = published(total(sale.returned for sale in with_return), currency)
-    return {"count": len(with_return), "value": value, "rate": ratio(len(with_return), len(main))}
+def _returns(main: Iterable[Turnover], orders: int, currency: str) -> dict[str, Any]:
+    count = sum(sums.with_return for sums in main)
+    value = published(total(sums.returned for sums in main), currency)
+    return {"count": count, "value": value, "rate": ratio(count, orders) if count else 0.0}
 
 
-def _grouped(all_sales: list[Sale], by: str) -> dict[str, Any]:
-    groups: dict[str, list[Sale]] = {}
-    for sale in all_sales:
-        groups.setdefault(getattr(sale, by), []).append(sale)
-    return {
-        name: {"orders": len(group), "value": published(total(sale.net for sale in group), group[0].currency)}
-        for name, group in sorted(groups.items())
-    }
+def _sums(of: list[Turnover], currency: str) -> dict[str, Any]:
+    return {"orders": sum(sums.orders for sums in of), "value": published(total(sums.net for sums in of), currency)}

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from pipeline.core.facts.bounded import drop_oldest
+from pipeline.core.facts.bounded import count_dropped, drop_oldest
 from pipeline.core.facts.lines import lines_of
-from pipeline.core.fragment import Fragment, Line, Mark, Order, Placed, Return
+from pipeline.core.fragment import Fragment, Line, Mark, Older, Order, Placed, Return
 from pipeline.core.identifiers import Registry
 from pipeline.core.money import ZERO, plain, plus, product
+from pipeline.core.sales import Turnover, sale_of
 from pipeline.core.touchpoint import CartRef, OrderRef, Touchpoint
 
 _MARKS: Final = {
@@ -123,12 +124,28 @@ def _currency_of_items(tp: Touchpoint) -> str | None:
 
 
 def _bound(fragment: Fragment, registry: Registry) -> None:
-    limit = registry.policy.bounds.orders
-    if len(fragment.orders) > limit:
-        drop_oldest(fragment, "orders", fragment.orders, limit, _age)
+    orders, limit = fragment.orders, registry.policy.bounds.orders
+    while len(orders) > limit:
+        id = min(orders, key=lambda id: (_age(orders[id]), id))
+        _fold_away(fragment, id, orders.pop(id))
+        count_dropped(fragment, "orders")
 
 
 def _age(order: Order) -> int:
     """Time of placement, else of what is known of the order."""
     facts = (order.placed, order.cancelled, order.ready, order.picked_up, order.updated)
     return next((fact.time for fact in facts if fact is not None), 0)
+
+
+def _fold_away(fragment: Fragment, id: str, order: Order) -> None:
+    """Leaves the sums of an order that is not kept. What is told of it later is lost."""
+    sale = sale_of(order, [one for one in fragment.returns.values() if one.order == id])
+    if sale is None:
+        return
+    key = f"{sale.currency or ''}\n{sale.channel}"
+    sums = Turnover()
+    sums.add(sale)
+    if key in fragment.older:
+        sums.add_older(fragment.older[key])
+    net, returned = plain(sums.net), plain(sums.returned)
+    fragment.older[key] = Older(sums.orders, net, sums.with_return, returned, sums.first, sums.last)

@@ -11,33 +11,69 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from pipeline.core.fragment import Fragment, Line, Mark, Order, Placed, Return
+import msgspec
+
+from pipeline.core import times
+from pipeline.core.fragment import Fragment, Line, Mark, Older, Order, Placed, Return
 from pipeline.core.money import ZERO, minus, plus, product, total
 
 
 class Sale(NamedTuple):
-    """An order that was placed and not cancelled. net = worth minus returned."""
+    """An order that was placed and not cancelled. currency: None if nobody said. net = worth minus returned."""
 
     time: int
-    id: str
     channel: str
-    currency: str
+    currency: str | None
     net: Decimal
     returned: Decimal
-    """0 where nothing came back that has a value."""
-    has_return: bool
+    with_return: bool
 
 
-def sales(orders: Mapping[str, Order], returns: Iterable[Return], main_currency: str) -> list[Sale]:
-    """Sales by (time, id)."""
+class Turnover(msgspec.Struct, gc=False):
+    """Sales of one currency and channel. first, last: times of orders."""
+
+    orders: int = 0
+    net: Decimal = ZERO
+    with_return: int = 0
+    returned: Decimal = ZERO
+    first: int = times.LATEST
+    last: int = times.EARLIEST
+
+    def add(self, sale: Sale) -> None:
+        self._add(1, sale.net, sale.with_return, sale.returned, sale.time, sale.time)
+
+    def add_older(self, older: Older) -> None:
+        net, returned = Decimal(older.net), Decimal(older.returned)
+        self._add(older.orders, net, older.with_return, returned, older.first, older.last)
+
+    def _add(self, orders: int, net: Decimal, with_return: int, returned: Decimal, first: int, last: int) -> None:
+        self.orders += orders
+        self.net = plus(self.net, net)
+        if with_return:
+            self.with_return += with_return
+            self.returned = plus(self.returned, returned)
+        self.first, self.last = min(self.first, first), max(self.last, last)
+
+
+Turnovers = dict[tuple[str, str], Turnover]
+"""By (currency, channel)."""
+
+
+def turnovers(fragments: Sequence[Fragment], orders: Mapping[str, Order], main_currency: str) -> Turnovers:
+    """orders: of all fragments. main_currency: of orders that name none."""
+    found: Turnovers = {}
     by_order: dict[str, list[Return]] = {}
-    for one in returns:
+    for one in returns_of(fragments):
         by_order.setdefault(one.order, []).append(one)
-    return sorted(
-        _sale(id, order.placed, order.updated, by_order.get(id, ()), main_currency)
-        for id, order in orders.items()
-        if order.placed is not None and order.cancelled is None
-    )
+    for id, order in orders.items():
+        sale = sale_of(order, by_order.get(id, ()))
+        if sale is not None:
+            found.setdefault((sale.currency or main_currency, sale.channel), Turnover()).add(sale)
+    for fragment in fragments:
+        for key, older in fragment.older.items():
+            currency, _, channel = key.partition("\n")
+            found.setdefault((currency or main_currency, channel), Turnover()).add_older(older)
+    return found
 
 
 def orders_of(fragments: Sequence[Fragment]) -> Mapping[str, Order]:
@@ -82,17 +118,21 @@ def _order_of_state(state: Placed) -> tuple[int, str, str]:
     return state.time, state.event, state.source
 
 
-def _sale(id: str, placed: Placed, updated: Placed | None, returns: Sequence[Return], main_currency: str) -> Sale:
+def sale_of(order: Order, returns: Sequence[Return]) -> Sale | None:
+    """None for an order that was not placed, or cancelled."""
+    placed, updated = order.placed, order.updated
+    if placed is None or order.cancelled is not None:
+        return None
     state = placed if updated is None or _order_of_state(updated) < _order_of_state(placed) else updated
-    currency = state.currency or placed.currency or main_currency
+    currency = state.currency or placed.currency
     worth = _worth(state)
     if worth is None:
         worth = _worth(placed) or ZERO
     if not returns:
-        return Sale(placed.time, id, placed.channel, currency, worth, ZERO, False)
+        return Sale(placed.time, placed.channel, currency, worth, ZERO, False)
     returned = total(_returned(one, state.lines or placed.lines, currency, worth) for one in returns)
     returned = min(returned, worth)
-    return Sale(placed.time, id, placed.channel, currency, minus(worth, returned), returned, True)
+    return Sale(placed.time, placed.channel, currency, minus(worth, returned), returned, True)
 
 
 def _worth(state: Placed) -> Decimal | None:
@@ -111,9 +151,9 @@ def _value(lines: Iterable[Line], prices: Mapping[str, str]) -> Decimal:
     return value
 
 
-def _returned(one: Return, ordered: list[Line], currency: str, worth: Decimal) -> Decimal:
+def _returned(one: Return, ordered: list[Line], currency: str | None, worth: Decimal) -> Decimal:
     """An amount or a price in another currency than the order's says nothing of the order's worth."""
-    same = one.currency is None or one.currency == currency
+    same = one.currency is None or currency is None or one.currency == currency
     if same and one.amount is not None:
         return Decimal(one.amount)
     if one.lines:
