@@ -13,9 +13,11 @@ from pipeline.core.touchpoint import Id
 
 
 class PersonIds(msgspec.Struct, frozen=True, gc=False):
-    """ids: strongest first. owner: the identifier that the profile id is made from. conflicts: skipped edges at ids."""
+    """ids: strongest first. anchors: those that have a fragment, by text. owner: the identifier that the profile id is
+    made from. conflicts: skipped edges at ids."""
 
     ids: tuple[Id, ...]
+    anchors: tuple[Id, ...]
     owner: Id
     shared: bool
     oversize: bool
@@ -50,9 +52,11 @@ def grouping(
     solution = solve(vertices, present, registry, forbidden)
     conflicts = _conflicts(solution.skipped)
     born = {fragment.id: fragment.born for fragment in fragments if fragment.born}
+    with_fragment = {fragment.id for fragment in fragments}
     groups = [
         PersonIds(
             ids,
+            tuple(sorted(with_fragment.intersection(ids))),
             _owner(ids, born, since),
             len(ids) == 1 and ids[0] in hubs,
             ids[0] in solution.oversize,

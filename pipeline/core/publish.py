@@ -43,8 +43,7 @@ class Publisher:
         self._interval = registry.policy.publish.min_interval
 
     def person(self, group: PersonIds) -> Person:
-        fragments = [fragment for name in group.ids if (fragment := self._fragment_of(name)) is not None]
-        fragments.sort(key=_id)
+        fragments = [fragment for fragment in map(self._fragment_of, group.anchors) if fragment is not None]
         return Person(
             ids=group.ids,
             fragments=fragments,
@@ -100,10 +99,10 @@ class Publisher:
         self._change(person.profile_id, seat.revision, kind, changed, now)
 
     def _plain(self, group: PersonIds, name: Id) -> str | None:
-        for member in group.ids:
-            fragment = self._fragment_of(member)
-            if fragment is not None and (plain := fragment.plain.get(name)) is not None:
-                return plain
+        for anchor in group.anchors:
+            fragment = self._fragment_of(anchor)
+            if fragment is not None and name in fragment.plain:
+                return fragment.plain[name]
         return None
 
     def _identity(self, name: Id, plain: str | None, seat: Seat, now: int) -> None:
@@ -184,7 +183,3 @@ class Kind(msgspec.Struct, frozen=True):
     @property
     def at_once(self) -> bool:
         return self.name != "updated"
-
-
-def _id(fragment: Fragment) -> Id:
-    return fragment.id

@@ -1,7 +1,7 @@
 """The seat: what was published for one identifier. It is at the root of the identifier's cluster and nowhere else.
 
 An encoded seat begins with what must be known without decoding: the time at which its cluster is due (only the root's
-own seat carries one), the root and the identifier.
+own seat carries one), whether a trigger was published for it, the root and the identifier.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import msgspec
 from pipeline.core.ledger import Told
 from pipeline.core.touchpoint import Id
 
-_PREFIX = struct.Struct(">qHH")
+_PREFIX = struct.Struct(">q?HH")
 
 
 class Seat(msgspec.Struct, array_like=True, gc=False):
@@ -50,16 +50,16 @@ _decode = msgspec.msgpack.Decoder(Seat).decode
 
 def encode(seat: Seat) -> bytes:
     root, name = seat.root.encode(), seat.id.encode()
-    return _PREFIX.pack(seat.wake, len(root), len(name)) + root + name + _encode(seat)
+    return _PREFIX.pack(seat.wake, bool(seat.told), len(root), len(name)) + root + name + _encode(seat)
 
 
 def decode(row: bytes) -> Seat:
-    _, root, name = _PREFIX.unpack_from(row)
+    *_, root, name = _PREFIX.unpack_from(row)
     return _decode(memoryview(row)[_PREFIX.size + root + name :])
 
 
-def peek(row: bytes) -> tuple[int, Id, Id]:
-    """wake, root and identifier of an encoded seat."""
-    wake, root, name = _PREFIX.unpack_from(row)
+def peek(row: bytes) -> tuple[int, bool, Id, Id]:
+    """wake, whether something was told, root and identifier of an encoded seat."""
+    wake, told, root, name = _PREFIX.unpack_from(row)
     middle = _PREFIX.size + root
-    return wake, Id(row[_PREFIX.size : middle].decode()), Id(row[middle : middle + name].decode())
+    return wake, told, Id(row[_PREFIX.size : middle].decode()), Id(row[middle : middle + name].decode())

@@ -80,22 +80,36 @@ class Settler:
 
     def _cluster(self, root: Id, cause: Cause, due: bool, now: int, caught_up_to: int) -> None:
         before = self._groupings.get(root)
-        grouped, touched = self._regroup(root, cause, before)
         self._shard.sound(cause)
+        if before is not None and before.settled and not cause.regroup and not due:
+            self._refresh(root, before, cause, now, caught_up_to)
+            return
+        grouped, touched = self._regroup(root, cause, before)
         if due:
             touched += [group for group in grouped.groups if group not in touched and self._is_due(group, now)]
         if self._documents:
             self._publish(touched, grouped, cause, now)
         self._triggers(root, touched, cause.judge, now, caught_up_to)
-        self._arm(
-            root, touched if grouped is before and not due else grouped.groups, grouped is before and not due, now
-        )
+        self._arm(root, grouped.groups, now)
+
+    def _refresh(self, root: Id, grouped: Grouping, cause: Cause, now: int, caught_up_to: int) -> None:
+        """Nobody joined or left: the persons whose facts changed are viewed."""
+        touched: list[PersonIds] = []
+        for name, event in cause.events.items():
+            group = grouped.group_of.get(name)
+            if group is not None and group not in touched:
+                touched.append(group)
+                if self._documents:
+                    self._publisher.document(group, Kind("updated", event or "sweep"), now)
+        if self._concerns_triggers(root, cause, now):
+            self._triggers(root, touched, cause.judge, now, caught_up_to)
+        self._arm(root, touched, now, self._seat(root).wake)
 
     def _regroup(self, root: Id, cause: Cause, before: Grouping | None) -> tuple[Grouping, list[PersonIds]]:
         """The persons of the cluster, and those that this epoch concerns."""
-        if before is not None and before.settled and not cause.regroup:
-            return before, _distinct(before.group_of[name] for name in cause.events if name in before.group_of)
         shard = self._shard
+        if before is not None and before.settled and not cause.regroup:
+            return before, [group for group in before.groups if not cause.events.keys().isdisjoint(group.ids)]
         grouped = grouping(shard.clusters[root], shard.fragment, self._registry)
         self._groupings[root] = grouped
         if before is None:
@@ -206,13 +220,14 @@ class Settler:
     def _is_due(self, group: PersonIds, now: int) -> bool:
         return any(0 < time <= now for name in group.ids for time in _times(self._seat(name)))
 
-    def _arm(self, root: Id, groups: Iterable[PersonIds], partial: bool, now: int) -> None:
-        """Notes when the cluster is due next. partial: the other persons' times are as they were."""
-        seat = self._seat(root)
-        times = [time for group in groups for name in group.ids for time in _times(self._seat(name)) if time > now]
-        if partial and seat.wake > now:
-            times.append(seat.wake)
-        self._wake(root, seat, min(times, default=0))
+    def _arm(self, root: Id, groups: Iterable[PersonIds], now: int, wake: int = 0) -> None:
+        """Notes when the cluster is due next: when one of these groups is, or at `wake` if that is to come."""
+        for group in groups:
+            for name in group.ids:
+                for time in _times(self._seat(name)):
+                    if time > now and (wake <= now or time < wake):
+                        wake = time
+        self._wake(root, self._seat(root), wake if wake > now else 0)
 
     def _wake(self, root: Id, seat: Seat, wake: int) -> None:
         if seat.wake != wake:
@@ -228,7 +243,3 @@ class Settler:
 
 def _times(seat: Seat) -> tuple[int, int, int]:
     return seat.due, seat.changes, seat.alarm
-
-
-def _distinct(groups: Iterable[PersonIds]) -> list[PersonIds]:
-    return list({id(group): group for group in groups}.values())

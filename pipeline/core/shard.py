@@ -115,7 +115,7 @@ class Shard:
         """Carts that changed since the last report: anchor -> first clock time at which they could be abandoned."""
         self.next_alarm = 0
         self.watched: set[Id] = set()
-        """Identifiers in clusters that a trigger was published for, as far as this process knows."""
+        """Identifiers in clusters that a trigger was published for."""
         self.urgent = False
         """Whether a touchpoint since the last report could change a trigger of a watched identifier."""
         triggers = registry.policy.triggers
@@ -151,19 +151,21 @@ class Shard:
             fragment = Fragment(anchor)
         plain = touchpoint.plain
         learned = plain is not None and any(id not in fragment.plain for id in plain)
+        born = fragment.born
         new = fold(fragment, touchpoint, self.registry)
         self.fragments.put(anchor, fragment)
         self._changed[anchor] = touchpoint.id
         sighting = fragment.sets.get(set_key(ids))
         vetoed = touchpoint.type == UNLINKED
-        if vetoed or sighting is None or learned or sighting.first == touchpoint.time:
+        first = sighting is None or sighting.first == touchpoint.time
+        if first or vetoed or learned or fragment.born != born:
             self._regroup.add(anchor)
             self._note_judged(anchor, ids)
         elif matters(touchpoint):
             self._note_judged(anchor, ids)
         if touchpoint.type in CART:
             self._arm(anchor, max(touchpoint.time + self._quiet, touchpoint.received))
-        if fragment.hub and (sighting is None or sighting.first == touchpoint.time):
+        if fragment.hub and first:
             new = list(ids[1:])
         if new and not vetoed:
             self._link(fragment, new, touchpoint)
@@ -395,6 +397,8 @@ class Shard:
         seat.wake = 0
         self.seats.put(name, seat)
         self.clusters[root].append(name)
+        if seat.told or root in self.watched:
+            self.watched.update(self.clusters[root])
         self._orphan(name, None)
         if message.fragment is not None:
             self._replicate(root, name, message.fragment)
@@ -454,21 +458,26 @@ class Shard:
     def load(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
         """Takes the rows of the state topic (or of `collect`) into an empty shard."""
         kinds = dict(self._kinds())
+        watched: set[Id] = set()
         for key, row in rows:
             kind, key = key[:1], key[1:]
             if kind == b"D":
                 self.dedup.load(key, row)
                 continue
             if kind == b"S":
-                wake, root, name = seats_of.peek(row)
+                wake, told, root, name = seats_of.peek(row)
                 self.clusters.setdefault(root, []).append(name)
-                if wake:
+                if wake and name == root:
                     self.timers.arm(root, wake)
+                if told:
+                    watched.add(root)
             elif kind == b"O":
                 root, name = map(Id, row.decode().split("\n"))
                 self.orphans[name] = root
                 continue
             kinds[kind].load(key, row)
+        for root in watched:
+            self.watched.update(self.clusters[root])
 
     def _kinds(self) -> tuple[tuple[bytes, Rows[Any]], ...]:
         return ((b"N", self.index.nodes), (b"F", self.fragments), (b"R", self.replicas), (b"S", self.seats))
