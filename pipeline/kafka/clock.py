@@ -104,11 +104,13 @@ class WallClock:
 
 @dataclass
 class _Levels:
-    """Of one owned shard. `waiting`: level -> (time it may rise to, mail offset to be read first)."""
+    """Of one owned shard. waiting: level -> (time it may rise to, mail offset to be read first). end: of touchpoints,
+    as it has been since the time of day `since`."""
 
-    levels: list[int] = field(default_factory=lambda: [0] * HOPS)
+    levels: list[int]
     waiting: dict[int, tuple[int, int]] = field(default_factory=dict)
-    standing: int | None = None
+    end: int = -1
+    since: int = 0
     settled: bool = False
 
 
@@ -117,10 +119,10 @@ class RecordClock:
 
     eager = True
 
-    def __init__(self, shards: int) -> None:
+    def __init__(self, shards: int, hops: int = HOPS) -> None:
         self.floor = 0
         self.reports: dict[int, Report] = {}
-        self._shards = shards
+        self._shards, self._hops = shards, hops
         self._own: dict[int, _Levels] = {}
 
     def own(self, shards: Iterable[int]) -> None:
@@ -128,13 +130,13 @@ class RecordClock:
 
     def _begin(self, shard: int) -> _Levels:
         report = self.reports.get(shard)
-        return _Levels(list(report.levels)) if report else _Levels()
+        return _Levels(list(report.levels) if report else [0] * self._hops)
 
     def goals(self) -> list[int]:
         """For each level above 0, the time that all shards have reached on the level below."""
         reports = self.reports.values()
         lowest = self._level((report.end, report.received) for report in reports) if self._complete() else 0
-        return [lowest, *(self._agreed(level) for level in range(HOPS - 1))]
+        return [lowest, *(self._agreed(level) for level in range(self._hops - 1))]
 
     def heard(self, reports: Mapping[int, Report]) -> None:
         for shard, report in reports.items():
@@ -146,8 +148,9 @@ class RecordClock:
     def saw(self, sights: Mapping[int, Sight], goals: list[int]) -> None:
         for shard, sight in sights.items():
             own = self._own[shard]
-            own.standing = (own.standing or sight.asked) if sight.at_end else None
-            own.settled = own.standing is not None and sight.asked - own.standing >= SETTLE
+            if own.end != sight.touchpoints_end:
+                own.end, own.since = sight.touchpoints_end, sight.asked
+            own.settled = sight.at_end and sight.asked - own.since >= SETTLE
             for level, goal in enumerate(goals):
                 ready = level or own.settled or sight.received > goal
                 if goal > own.levels[level] and ready:
@@ -164,7 +167,7 @@ class RecordClock:
         return Report(shard, received, own.settled, list(own.levels))
 
     def read(self, time_of_day: int) -> tuple[int, int]:
-        self._rise(self._agreed(HOPS - 1))
+        self._rise(self._agreed(self._hops - 1))
         return self.floor, self.floor
 
     def settled(self) -> bool:

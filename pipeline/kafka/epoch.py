@@ -16,6 +16,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from confluent_kafka import KafkaError, KafkaException
 
@@ -136,7 +137,7 @@ class Epoch:
     def _headers(self, output: Output) -> Headers:
         return [
             ("ce_id", output.event.encode()),
-            ("ce_time", times.text(output.time).encode()),
+            ("ce_time", _time(output.time)),
             *self._fixed[output.topic],
         ]
 
@@ -158,3 +159,8 @@ class Epoch:
             return "another worker has taken over (fenced)"
         first = f"; first refused record: {self._failed[0].str()}" if self._failed else ""
         return f"{error.name()}: {error.str()}{first}"
+
+
+@lru_cache(1_024)
+def _time(time: int) -> bytes:
+    return times.text(time).encode()
