@@ -1,0 +1,207 @@
+"""Claims, fences and rows on a real broker: whoever takes a shard over has all of its state, and is alone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+
+import pytest
+from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from pipeline.core.effects import Effects
+from pipeline.kafka import clients
+from pipeline.kafka.epoch import Epoch, Work
+from pipeline.kafka.failstop import Stop
+from pipeline.kafka.recovery import Kept, Lost, Recovery, Shard, Withdrawn
+from pipeline.kafka.state import Position
+from pipeline.kafka.topics import apply
+from pipeline.settings import Settings
+
+ROW = b"row"
+
+
+class Process:
+    """A worker as far as the protocol goes; shard 0 only."""
+
+    def __init__(self, settings: Settings, name: str) -> None:
+        self.settings = settings
+        self.recovery = Recovery(settings, f"{settings.prefix}-{name}")
+        self.epochs = Epoch(settings, f"{settings.prefix}-{name}")
+        self.epochs.start()
+        self.memory: dict[bytes, bytes] = {}
+
+    def take(self, kept: Kept | None = None) -> Shard:
+        shard = self.recovery.take([0], {0: kept} if kept else {}, threading.Event())[0]
+        self.memory = dict(shard.rows)
+        return shard
+
+    def commit(self, rows: dict[bytes, bytes | None], touchpoints: int = 1) -> None:
+        self.epochs.perform(Work(Effects(rows={0: rows}), positions={0: Position(touchpoints, 0)}))
+
+    def hang(self, rows: dict[bytes, bytes | None]) -> None:
+        """An epoch that is not committed: its records are in the log, and hold up who reads committed ones."""
+        producer = self.epochs._producer
+        producer.begin_transaction()
+        self.epochs._produce_rows(Work(Effects(rows={0: rows})))
+        producer.flush()
+
+    def release(self, touchpoints: int = 1) -> Kept:
+        since = self.recovery.end([0])[0]
+        claims = [(shard, self.recovery.own) for shard in self.recovery.release()]
+        self.epochs.perform(Work(Effects(), positions={0: Position(touchpoints, 0)}, claims=claims))
+        return Kept(dict(self.memory), Position(touchpoints, 0), since)
+
+
+def after_claim(process: Process, action: Callable[[], object]) -> None:
+    """Does something between the first claim of a process and its reading."""
+    claim, done = process.recovery._claim, []
+
+    def claim_and_act(shards: Mapping[int, Shard]) -> None:
+        claim(shards)
+        if not done:
+            done.append(action())
+
+    process.recovery._claim = claim_and_act  # type: ignore[method-assign]
+
+
+@pytest.fixture
+def process(settings: Settings) -> Iterator[Callable[[str], Process]]:
+    apply(settings)
+    yield lambda name: Process(settings, name)
+
+
+def test_a_released_shard_is_taken_over_without_a_fence(process: Callable[[str], Process]) -> None:
+    first, second = process("first"), process("second")
+    first.take()
+    first.commit({ROW: b"1"}, touchpoints=7)
+    first.release(touchpoints=8)
+    shard = second.take()
+    assert shard.rows == {ROW: b"1"} and shard.position == Position(8, 0)
+    assert not second.recovery._fenced
+
+
+def test_an_owner_that_died_inside_an_epoch_is_fenced_and_the_epoch_is_void(process: Callable[[str], Process]) -> None:
+    first, second = process("first"), process("second")
+    first.take()
+    first.commit({ROW: b"1"})
+    first.hang({ROW: b"2"})
+    assert second.take().rows == {ROW: b"1"}
+    with pytest.raises(KafkaException):
+        first.epochs._producer.commit_transaction(10)
+
+
+def test_an_owner_that_only_slept_can_never_commit_again(process: Callable[[str], Process]) -> None:
+    first, second = process("first"), process("second")
+    first.take()
+    first.commit({ROW: b"1"})
+    second.take()
+    with pytest.raises(Stop, match="fenced"):
+        first.commit({ROW: b"2"})
+    second.commit({ROW: b"3"})
+    assert process("third").take().rows == {ROW: b"3"}
+
+
+def test_a_claim_behind_ones_own_means_that_the_shard_is_lost(process: Callable[[str], Process]) -> None:
+    first, second = process("first"), process("second")
+    after_claim(first, lambda: second.recovery._claim({0: Shard(0)}))
+    with pytest.raises(Lost, match="another worker"):
+        first.take()
+
+
+def test_deleted_rows_stay_deleted(process: Callable[[str], Process]) -> None:
+    first = process("first")
+    first.take()
+    first.commit({ROW: b"1", b"other": b"1"})
+    first.commit({ROW: None})
+    first.release()
+    assert process("second").take().rows == {b"other": b"1"}
+
+
+def test_memory_is_good_when_nobody_owned_the_shard_meanwhile(process: Callable[[str], Process]) -> None:
+    first = process("first")
+    first.take()
+    first.commit({ROW: b"1"})
+    shard = first.take(first.release(touchpoints=5))
+    assert shard.kept and shard.rows == {} and shard.position == Position(5, 0)
+
+
+def test_memory_is_dropped_when_somebody_owned_the_shard_meanwhile(process: Callable[[str], Process]) -> None:
+    first, second = process("first"), process("second")
+    first.take()
+    first.commit({ROW: b"1", b"other": b"1"})
+    kept = first.release()
+    second.take()
+    second.commit({ROW: None}, touchpoints=9)
+    second.release(touchpoints=9)
+    shard = first.take(kept)
+    assert not shard.kept and shard.rows == {b"other": b"1"} and shard.position == Position(9, 0)
+
+
+def test_memory_is_dropped_and_the_owner_fenced_when_it_died(process: Callable[[str], Process]) -> None:
+    first, second = process("first"), process("second")
+    first.take()
+    kept = first.release()
+    second.take()
+    second.commit({ROW: b"2"})
+    assert first.take(kept).rows == {ROW: b"2"}
+    with pytest.raises(Stop, match="fenced"):
+        second.commit({ROW: b"3"})
+
+
+def test_an_owner_whose_claim_came_before_a_release_is_seen_by_who_released(process: Callable[[str], Process]) -> None:
+    first, second = process("first"), process("second")
+    first.take()
+    first.commit({ROW: b"1"})
+    kept: list[Kept] = []
+    after_claim(second, lambda: kept.append(first.release()))
+    second.take()
+    second.commit({ROW: b"2"})
+    assert not second.recovery._fenced
+    assert first.take(kept[0]).rows == {ROW: b"2"}
+    with pytest.raises(Stop, match="fenced"):
+        second.commit({ROW: b"3"})
+
+
+def test_a_takeover_that_is_withdrawn_ends_at_once(process: Callable[[str], Process]) -> None:
+    withdrawn = threading.Event()
+    withdrawn.set()
+    first = process("first")
+    with pytest.raises(Withdrawn):
+        first.recovery.take([0], {}, withdrawn)
+    assert first.recovery.release() == {0}
+
+
+def test_a_shard_without_state_begins_where_the_logs_begin(
+    process: Callable[[str], Process], settings: Settings
+) -> None:
+    first = process("first")
+    send(settings, 3)
+    delete_before(settings, 2)
+    assert first.take().begin == (2, 0)
+
+
+def test_a_position_below_the_beginning_of_a_log_stops_the_worker(
+    process: Callable[[str], Process], settings: Settings
+) -> None:
+    first = process("first")
+    first.take()
+    first.commit({}, touchpoints=1)
+    first.release(touchpoints=1)
+    send(settings, 3)
+    delete_before(settings, 2)
+    with pytest.raises(Stop, match=r"touchpoints:0: the log begins at offset 2.* 1 records were deleted"):
+        process("second").take()
+
+
+def send(settings: Settings, count: int) -> None:
+    producer = clients.producer(settings)
+    for _ in range(count):
+        producer.produce(settings.topic("touchpoints"), b"", partition=0)
+    producer.flush()
+
+
+def delete_before(settings: Settings, offset: int) -> None:
+    admin = AdminClient(settings.librdkafka())
+    for answer in admin.delete_records([TopicPartition(settings.topic("touchpoints"), 0, offset)]).values():
+        answer.result()
