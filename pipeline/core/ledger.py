@@ -1,7 +1,8 @@
 """The ledger: what was published of each trigger. It is kept in seats, so that a trigger moves with its shopper.
 
-A trigger's entry is in the seat of the identifier whose fragment holds the change that the trigger was made from.
-An entry is replaced as a whole: a new revision, never an edit. Times are whole microseconds.
+A trigger's entry is in the seat of the identifier whose fragment holds the change that the trigger was made from, and
+in that of the episode's origin. When a person is split, the side with the change knows what it was told, and only the
+side with the origin goes on with the episode's id. Entries are replaced as a whole, never edited.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Final
 import msgspec
 
 from pipeline.core.times import DAY
+from pipeline.core.touchpoint import Id
 
 KEPT: Final = 90 * DAY
 """How long after its evaluation a trigger can matter to anything: the longest window of a profile."""
@@ -28,7 +30,8 @@ class Cover(msgspec.Struct, array_like=True, frozen=True, gc=False):
 class Told(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One trigger as last published. status: fired, recovered, retracted or suppressed.
 
-    covers: the lead cart, then the other carts. peers: trigger ids that were live when it fired. channels: names of the
+    origin: the identifier from whose fragment the episode's id was made; it owns the ids made from that. covers: the
+    lead cart, then the other carts. peers: trigger ids that were live when it fired. channels: names of the
     channels it allowed. record: the record as fired, JSON; empty unless the trigger can still change."""
 
     trigger_id: str
@@ -44,6 +47,7 @@ class Told(msgspec.Struct, array_like=True, frozen=True, gc=False):
     anchor_at: int
     deadline_at: int
     evaluated_at: int
+    origin: Id
     covers: tuple[Cover, ...]
     fired_at: int = 0
     """0: never."""

@@ -20,31 +20,24 @@ POLICIES = {
 
 _WHO = (
     "cookie:c-1",
-    "cookie:c-2",
-    "device:d-1",
     "email:jane@example.com",
     "cookie:c-1 email:jane@example.com",
     "cookie:c-2 email:joe@example.com",
     "device:d-1 email:jane@example.com",
-    "customer:C-1 cookie:c-1",
     "customer:C-2 cookie:c-2",
+    "customer:C-1 email:jane@example.com",
     "customer:C-1 email:joe@example.com",
-    "loyalty:L-1 customer:C-1",
+    "email:jane@example.com email:joe@example.com",
 )
 _SKUS = ("A", "B", "A B", "A*2", "B C")
 _HOUR, _DAY = 60, 24 * 60
 
 _minutes = st.one_of(
-    st.integers(0, 40).map(lambda steps: steps * 10),
-    st.integers(0, 40).map(lambda steps: steps),
-    st.integers(0, 60).map(lambda steps: steps * _HOUR),
+    st.integers(0, 15).map(lambda steps: steps * 10),
+    st.integers(0, 40),
+    st.sampled_from((180, 300, 20 * _HOUR, _DAY, 25 * _HOUR, 26 * _HOUR, 2 * _DAY, 50 * _HOUR, 4 * _DAY)),
 )
-_late = st.one_of(
-    st.just(0),
-    st.just(0),
-    st.sampled_from((1, 2, 3, 5, 20, 45, 70, 200, _DAY)),
-    st.integers(0, 30).map(lambda n: n * 10),
-)
+_late = st.sampled_from((0, 0, 0, 0, 1, 2, 3, 5, 20, 45, 70, 100, 200, 300, _DAY))
 
 
 def _acts(carts: Sequence[str | None], whom: Sequence[str]) -> st.SearchStrategy[tuple[Any, ...]]:

@@ -66,11 +66,10 @@ class Case:
         )
 
     def note(self, told: Told, record: dict[str, Any], home: Id | None = None) -> None:
-        """Puts a new revision of a trigger on record: in `home` and wherever one is already, so that each side of a
-        split knows that its id is taken."""
+        """Puts a new revision of a trigger on record: where it is already, at its origin and in `home`."""
         homes = self._homes.setdefault(told.trigger_id, set())
         if home is not None:
-            homes.add(home)
+            homes.update((home, told.origin))
         self.told[told.trigger_id] = told
         for each in sorted(homes):
             self.changed.setdefault(each, {})[told.trigger_id] = told

@@ -18,6 +18,7 @@ import msgspec
 from pipeline.core.episode import Episode, Point, contents, value_of
 from pipeline.core.ledger import Cover, Told
 from pipeline.core.money import ZERO
+from pipeline.core.touchpoint import Id
 from pipeline.core.triggers.case import Case
 from pipeline.core.triggers.due import Due, is_open, too_old
 from pipeline.core.triggers.reasons import Reach, is_peer, reasons
@@ -58,10 +59,11 @@ def _rank(episode: Episode, point: Point) -> tuple[object, ...]:
 
 
 def _is_told(case: Case, due: Due) -> bool:
-    """Whether the person was told of this cart: of these contents, or by a live trigger no older than its change."""
+    """Whether the person was told of this cart, for this step or at this deadline: of these contents, or by a live
+    trigger no older than its change."""
     digest = contents(due.point.lines)
     for told in case.told.values():
-        if not told.fired_at or told.step != due.step:
+        if not told.fired_at or (told.step != due.step and told.deadline_at != due.deadline):
             continue
         covers = told.covers if told.live else told.covers[:1]
         meant = [cover for cover in covers if _covers(case, cover, due.episode)]
@@ -101,10 +103,15 @@ def _differs(known: Told, told: Told) -> bool:
 
 
 def _proposed(case: Case, due: Due) -> Told:
-    """The trigger as suppressed for no reason yet."""
-    episode_id = _episode_id(case, due)
-    n = sum(
-        1 for told in case.told.values() if told.episode_id == episode_id and told.step == due.step and told.fired_at
+    """The trigger as suppressed for no reason yet. n: one more than that of the last one fired."""
+    episode_id, origin = _named(case, due)
+    n = max(
+        (
+            told.n + (told.fired_at > 0)
+            for told in case.told.values()
+            if told.episode_id == episode_id and told.step == due.step
+        ),
+        default=0,
     )
     trigger_id = _uuid(due.family, episode_id, str(due.step), str(n))
     known = case.told.get(trigger_id)
@@ -122,6 +129,7 @@ def _proposed(case: Case, due: Due) -> Told:
         due.quiet.anchor_at,
         due.deadline,
         case.now,
+        origin,
         (_cover(due.point),),
     )
 
@@ -148,20 +156,20 @@ def _cover(point: Point) -> Cover:
     return Cover(point.time, point.event, point.source, contents(point.lines))
 
 
-def _episode_id(case: Case, due: Due) -> str:
-    """An episode keeps the id under which it was published; where facts joined several, the one fired first stays. A
-    new one comes of the cart and the first change in the fragment that holds the newest: when a person is split, both
-    sides may have seen the cart open, but only one has that fragment and its seat."""
-    episode = due.episode
+def _named(case: Case, due: Due) -> tuple[str, Id]:
+    """Id and origin of an episode. It keeps those under which it was published, as long as the origin is one of the
+    person; where facts joined several, those that fired first. New ones come of the cart, the fragment that holds the
+    newest change, and the first change there."""
+    episode, home = due.episode, due.point.fragment
     published = [
-        (told.fired_at == 0, told.fired_at, told.episode_id)
+        (told.fired_at == 0, told.fired_at, told.episode_id, told.origin)
         for told in case.told.values()
-        if case.holder(told.covers[0]) is episode
+        if case.holder(told.covers[0]) is episode and told.origin in case.person.ids
     ]
     if published:
-        return min(published)[2]
-    first = next(change for change, fragment in episode.changes if fragment == due.point.fragment)
-    return _uuid(episode.key, first.event, first.source)
+        return min(published)[2:]
+    first = next(change for change, fragment in episode.changes if fragment == home)
+    return _uuid(episode.key, first.event, first.source), home
 
 
 def _uuid(*names: str) -> str:
