@@ -17,6 +17,7 @@ import time
 import uuid
 from collections.abc import Callable
 
+from pipeline.core.group import Group
 from pipeline.core.identifiers import PUBLIC_KEY, Registry
 from pipeline.core.policy import PolicyError, load
 from pipeline.dialects import Reader
@@ -44,13 +45,7 @@ REPEAT_S = 30.0
 MakeCore = Callable[[Registry, str], Core]
 
 
-def _group(registry: Registry, clock: str) -> Core:
-    from pipeline.core.group import Group
-
-    return Group(registry, clock)
-
-
-def run(settings: Settings, make_core: MakeCore = _group) -> int:
+def run(settings: Settings, make_core: MakeCore = Group) -> int:
     """Runs a worker until it is told to stop; the exit status. `make_core` is there for tests."""
     _quieten()
     try:
