@@ -58,10 +58,11 @@ def test_orders_of_all_channels_and_fragments_add_up():
     }
 
 
-def test_an_order_that_two_producers_report_counts_once_at_its_oldest_placement():
+@pytest.mark.parametrize("desk", [COOKIE, CUSTOMER, LOYALTY])
+def test_an_order_that_two_producers_report_counts_once_at_its_oldest_placement(desk: Id):
     history = [
         placed("o-1", 5, total="50", source="server/shop"),
-        placed("o-1", 1, total="49.99", anchor=COOKIE, source="web/segment"),
+        placed("o-1", 1, total="49.99", anchor=desk, source="web/segment"),
     ]
     block = commerce(history)
     assert (block["order_count"], block["ltv"], list(block["by_channel"])) == (1, "49.99", ["web"])
@@ -102,6 +103,24 @@ def test_a_return_is_worth_its_amount_else_its_items_else_the_orders_price_of_th
     assert Decimal(block["ltv"]) == 32 - Decimal(value)
 
 
+def test_of_two_bodies_of_one_return_the_first_received_counts():
+    late = returned("o", 5, amount="10", anchor=LOYALTY)
+    soon = returned("o", 5, amount="4", anchor=CUSTOMER)
+    late.received += 1
+    assert commerce([placed("o", 0, total="32"), late, soon])["ltv"] == "28.00"
+    late.received -= 2
+    assert commerce([placed("o", 0, total="32"), late, soon])["ltv"] == "22.00"
+
+
+@pytest.mark.parametrize("desk", [COOKIE, LOYALTY])
+def test_of_updates_on_several_fragments_the_newest_holds(desk: Id):
+    updates = [
+        marked("o", 8, "order.updated", total="8", anchor=desk),
+        marked("o", 9, "order.updated", total="9", anchor=CUSTOMER),
+    ]
+    assert commerce([placed("o", 0, total="32"), *updates])["ltv"] == "9.00"
+
+
 def test_several_returns_of_an_order_add_up_to_one_order_with_a_return():
     history = [placed("o", 0, total="32"), returned("o", 5, amount="10"), returned("o", 6, amount="2.5")]
     assert commerce(history)["returns"] == {"count": 1, "value": "12.50", "rate": 1.0}
@@ -118,11 +137,12 @@ def test_a_return_of_an_order_that_is_not_known_says_nothing():
     assert "commerce" not in viewed([returned("elsewhere", 5, amount="10")]).blocks
 
 
-def test_a_cancelled_order_leaves_count_and_value_wherever_it_was_cancelled():
+@pytest.mark.parametrize("desk", [COOKIE, CUSTOMER, LOYALTY])
+def test_a_cancelled_order_leaves_count_and_value_wherever_it_was_cancelled(desk: Id):
     history = [
         placed("o-1", 0, total="100"),
         placed("o-2", 5, total="40"),
-        marked("o-1", 9, "order.cancelled", anchor=COOKIE),
+        marked("o-1", 9, "order.cancelled", anchor=desk),
         returned("o-1", 10, amount="5"),
     ]
     block = commerce(history)
