@@ -97,9 +97,7 @@ class Basket:
         return lines
 
     def _learn(self, change: Change) -> None:
-        self._currency = (
-            change.currency or next((line.currency for line in change.lines if line.currency), None) or self._currency
-        )
+        self._currency = change.currency or _currency_of(change.lines) or self._currency
         self._recovery_url = change.recovery_url or self._recovery_url
         if change.value is not None:
             self._value = change.value
@@ -230,6 +228,13 @@ def _line(known: CartLine | None, new: Line | CartLine, quantity: Decimal, time:
         known.added,
         known.changed if quantity == known.quantity else time,
     )
+
+
+def _currency_of(lines: Iterable[Line]) -> str | None:
+    for line in lines:
+        if line.currency:
+            return line.currency
+    return None
 
 
 def _same(before: Lines, after: Lines) -> bool:

@@ -17,7 +17,7 @@ from pipeline.core.episode import Episode, Lines, Purchase, Ref
 from pipeline.core.fragment import Cart, Change, Fragment
 from pipeline.core.policy import Policy
 from pipeline.core.purchases import purchases
-from pipeline.core.quiet import activities, mark_quiet
+from pipeline.core.quiet import Activities, mark_quiet
 from pipeline.core.touchpoint import Id
 
 Arrivals = dict[Ref, list[tuple[str, Lines]]]
@@ -55,10 +55,10 @@ def episodes(fragments: Sequence[Fragment], as_of: int | None, policy: Policy) -
             if (track.transient is not None) == implicit:
                 moves = _moves(track, tracks) if implicit else []
                 found += _walk(key, track, orders, moves, arrivals, policy)
-    triggers, moments = policy.triggers, activities(fragments, as_of)
+    triggers, activities = policy.triggers, Activities(fragments, as_of)
     delays = {"cart": triggers.cart_delay, "checkout": triggers.checkout_delay}
     for episode in found:
-        mark_quiet(episode, moments, delays.__getitem__, triggers.session_idle)
+        mark_quiet(episode, activities, delays.__getitem__, triggers.session_idle)
     return found
 
 

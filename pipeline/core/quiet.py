@@ -13,24 +13,31 @@ from collections.abc import Callable, Iterable, Sequence
 from pipeline.core.episode import Episode, Point, Quiet
 from pipeline.core.fragment import Fragment
 
-Activities = tuple[Sequence[int], Callable[[int], str | None]]
-"""Times of all activity of a person, ascending, and the event at a time."""
+
+class Activities:
+    """What a person did, on all fragments. as_of: only what was received up to then; None: all."""
+
+    def __init__(self, fragments: Iterable[Fragment], as_of: int | None) -> None:
+        self._moments = [fragment.activity for fragment in fragments if fragment.activity]
+        self._as_of = as_of
+        times: set[int] = set()
+        for moments in self._moments:
+            if as_of is None:
+                times.update(moments)
+            else:
+                times.update(time for time, moment in moments.items() if moment.received <= as_of)
+        self.times = sorted(times)
+
+    def event_at(self, time: int) -> str | None:
+        """The event at a time, of several the one received first."""
+        found = [moment for moments in self._moments if (moment := moments.get(time)) is not None]
+        known = [(one.received, one.event) for one in found if self._as_of is None or one.received <= self._as_of]
+        return min(known)[1] if known else None
 
 
-def activities(fragments: Iterable[Fragment], as_of: int | None) -> Activities:
-    """as_of: only what was received up to then; None: all."""
-    known: dict[int, tuple[int, str]] = {}
-    for fragment in fragments:
-        for time, moment in fragment.activity.items():
-            if as_of is None or moment.received <= as_of:
-                one = (moment.received, moment.event)
-                known[time] = min(one, known.get(time, one))
-    return sorted(known), lambda time: known[time][1] if time in known else None
-
-
-def mark_quiet(episode: Episode, moments: Activities, delay_of: Callable[[str], int], idle: int) -> None:
+def mark_quiet(episode: Episode, activities: Activities, delay_of: Callable[[str], int], idle: int) -> None:
     """Fills `quiet` and `idle_at`. delay_of: stage -> delay."""
-    times, event_at = moments
+    times = activities.times
     following: list[Point | None] = [*episode.points[1:], None]
     for point, after in zip(episode.points, following, strict=True):
         delay = delay_of(point.stage)
@@ -40,7 +47,7 @@ def mark_quiet(episode: Episode, moments: Activities, delay_of: Callable[[str], 
             continue
         if episode.ended_at is not None and episode.ended_at <= deadline:
             break
-        event = point.event if anchor == point.time else event_at(anchor)
+        event = point.event if anchor == point.time else activities.event_at(anchor)
         until = episode.ended_at if after is None else after.time
         episode.quiet.append(Quiet(anchor, deadline, event or point.event, point, until))
     episode.idle_at = _last_of_chain(times, episode.last.time, idle, None) + idle
