@@ -58,6 +58,11 @@ class Point(msgspec.Struct):
     value: str | None = None
     recovery_url: str | None = None
 
+    @property
+    def worth(self) -> Decimal | None:
+        """The value of the lines."""
+        return value_of(self.lines.values(), self.currency, self.value)
+
 
 class Quiet(msgspec.Struct, frozen=True):
     """A quiet point: nobody touched anything for the delay. `point`: the cart then. last_activity: event id.

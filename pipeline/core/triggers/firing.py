@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from pipeline.core.episode import Episode, Point, contents, value_of
+from pipeline.core.episode import Episode, Point, contents
 from pipeline.core.ledger import Cover, Told
 from pipeline.core.money import ZERO
 from pipeline.core.touchpoint import Id
@@ -31,20 +31,23 @@ _json: Final = msgspec.json.Encoder().encode
 
 def fire(case: Case, due: Iterable[Due]) -> None:
     """due: by deadline."""
-    for deadline, members in groupby(due, key=lambda one: one.deadline):
-        ranked = sorted(members, key=lambda one: _rank(one.episode, one.point), reverse=True)
-        open_then = _open_at(case, deadline)
-        for lead in ranked:
-            others = [one for one in open_then if one[0] is not lead.episode]
-            if not _is_told(case, lead) and _judge(case, lead, others):
-                break
+    for _, group in groupby(due, key=lambda one: one.deadline):
+        members = list(group)
+        if len(members) > 1:
+            members.sort(key=lambda one: _rank(one.episode, one.point), reverse=True)
+        for lead in members:
+            if not _is_told(case, lead):
+                _judge(case, lead)
 
 
-def _open_at(case: Case, deadline: int) -> Others:
+def _others(case: Case, due: Due) -> Others:
+    """The other carts that were open at the deadline and still are, best first."""
+    deadline = due.deadline
     found = [
         (episode, point)
         for episode in case.episodes
-        if is_open(episode)
+        if episode is not due.episode
+        and is_open(episode)
         and (point := episode.at(deadline)) is not None
         and point.stage in case.policy.enabled
         and deadline < point.time + case.policy.episode_expiry
@@ -54,22 +57,20 @@ def _open_at(case: Case, deadline: int) -> Others:
 
 
 def _rank(episode: Episode, point: Point) -> tuple[object, ...]:
-    value = value_of(point.lines.values(), point.currency, point.value)
-    return point.stage == "checkout", point.time, ZERO if value is None else value, point.event, episode.key
+    return point.stage == "checkout", point.time, point.worth or ZERO, point.event, episode.key
 
 
 def _is_told(case: Case, due: Due) -> bool:
     """Whether the person was told of this cart, for this step or at this deadline: of these contents, or by a live
     trigger no older than its change."""
-    digest = contents(due.point.lines)
     for told in case.told.values():
         if not told.fired_at or (told.step != due.step and told.deadline_at != due.deadline):
             continue
         covers = told.covers if told.live else told.covers[:1]
         meant = [cover for cover in covers if _covers(case, cover, due.episode)]
-        if any(cover.contents == digest for cover in meant):
-            return True
         if meant and told.live and due.point.time <= told.fired_at:
+            return True
+        if meant and contents(due.point.lines) in [cover.contents for cover in meant]:
             return True
     return False
 
@@ -79,23 +80,22 @@ def _covers(case: Case, cover: Cover, episode: Episode) -> bool:
     return holder is not None and case.heir(holder) is episode
 
 
-def _judge(case: Case, due: Due, others: Others) -> bool:
-    """Whether the trigger fires."""
-    reach = Reach(*case.addressing.channels(due.episode))
+def _judge(case: Case, due: Due) -> None:
     told = _proposed(case, due)
     known = case.told.get(told.trigger_id)
     if known is not None and known.deadline_at == due.deadline and too_old(case, due.deadline):
-        return False
+        return
+    reach = Reach(*case.addressing.channels(due.episode))
     why = reasons(case, due, reach)
     if why:
         told = msgspec.structs.replace(told, reason=why[0], reasons=why)
         if known is None or _differs(known, told):
             case.note(told, record(case, told, due, [], reach), due.point.fragment)
-        return False
+        return
+    others = _others(case, due)
     told = _fired(case, told, due, others, reach)
     made = record(case, told, due, others, reach)
     case.note(msgspec.structs.replace(told, record=_json(made)), made, due.point.fragment)
-    return True
 
 
 def _differs(known: Told, told: Told) -> bool:

@@ -11,10 +11,11 @@ from typing import Any
 
 import msgspec
 
-from pipeline.core.episode import value_of
+from pipeline.core.episode import Point
 from pipeline.core.identifiers import Registry
 from pipeline.core.ledger import Told
 from pipeline.core.money import ZERO, plus
+from pipeline.core.policy_sections import Triggers
 from pipeline.core.times import DAY
 from pipeline.core.triggers.case import Case
 from pipeline.core.triggers.due import Due, too_old
@@ -28,17 +29,18 @@ class Reach(msgspec.Struct, frozen=True):
 
 
 def reasons(case: Case, due: Due, reach: Reach) -> tuple[str, ...]:
+    policy, live = case.policy, case.live()
     found = {
         "too_old": too_old(case, due.deadline),
-        "robot": _is_robot(case, due),
-        "below_threshold": _is_below_threshold(case, due),
+        "robot": _is_robot(due.point, policy),
+        "below_threshold": _is_below_threshold(due.point, policy),
         "shared": case.person.shared,
         "holdout": is_held_out(case.person.profile_id, case.registry),
         "not_addressable": all(one["reason"] == "not_addressable" for one in reach.excluded) and not reach.used,
         "consent": case.addressing.profiling_refused
         or (not reach.used and any(one["reason"] == "consent" for one in reach.excluded)),
-        "cap_24h": _is_grouped(case, due) or exceeds(case.live(), due.deadline, DAY, case.policy.cap_24h),
-        "cap_7d": exceeds(case.live(), due.deadline, 7 * DAY, case.policy.cap_7d),
+        "cap_24h": _is_grouped(case, due) or exceeds(live, due.deadline, DAY, policy.cap_24h),
+        "cap_7d": exceeds(live, due.deadline, 7 * DAY, policy.cap_7d),
     }
     return tuple(reason for reason, holds in found.items() if holds)
 
@@ -75,15 +77,13 @@ def _is_grouped(case: Case, due: Due) -> bool:
     )
 
 
-def _is_robot(case: Case, due: Due) -> bool:
+def _is_robot(cart: Point, policy: Triggers) -> bool:
     items = ZERO
-    for line in due.point.lines.values():
+    for line in cart.lines.values():
         items = plus(items, line.quantity)
-    value = value_of(due.point.lines.values(), due.point.currency, due.point.value)
-    return items >= case.policy.robot_items or (value is not None and value >= case.policy.robot_value)
+    return items >= policy.robot_items or (cart.worth is not None and cart.worth >= policy.robot_value)
 
 
-def _is_below_threshold(case: Case, due: Due) -> bool:
-    least = case.policy.threshold.get(due.point.currency)
-    value = value_of(due.point.lines.values(), due.point.currency, due.point.value)
-    return least is not None and value is not None and value < least
+def _is_below_threshold(cart: Point, policy: Triggers) -> bool:
+    least = policy.threshold.get(cart.currency)
+    return least is not None and cart.worth is not None and cart.worth < least

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from pipeline.core.blocks.horizon import written
-from pipeline.core.episode import CartLine, Episode, Point, value_of, value_text
+from pipeline.core.episode import CartLine, Episode, Point, value_text
 from pipeline.core.ledger import Told
 from pipeline.core.money import number, published
 from pipeline.core.triggers.case import Case
@@ -80,7 +80,7 @@ def _cart(episode: Episode, point: Point) -> dict[str, Any]:
         "cart_id": episode.cart_id,
         "stage": point.stage,
         "source": point.source,
-        "value": value_text(value_of(lines, currency, point.value), currency),
+        "value": value_text(point.worth, currency),
         "currency": currency,
         "recovery_url": point.recovery_url,
         "lines": [_line(line, currency) for line in lines],
