@@ -262,7 +262,7 @@ def watch(settings: Settings, topic: str, **how: Any) -> None:
 @selvedge.command()
 @with_settings
 @click.option("--policy", "policy_path", type=EXISTING, help="Instead of SELVEDGE_POLICY.")
-@click.option("--shards", type=click.IntRange(1, 4_096), help="Instead of SELVEDGE_SHARDS; the results do not change.")
+@click.option("--shards", default=1, show_default=True, type=click.IntRange(1, 4_096), help="Changes no result.")
 @click.option("--until", type=Time(), default=0, help="Let time pass up to TIME; later records are not read.")
 @click.option("--final", is_flag=True, help="Documents once, at the end, and no history of changes.")
 @click.option("--output", required=True, type=click.Path(file_okay=False, path_type=Path))
@@ -270,7 +270,7 @@ def watch(settings: Settings, topic: str, **how: Any) -> None:
 def replay(
     settings: Settings,
     policy_path: Path | None,
-    shards: int | None,
+    shards: int,
     until: int,
     final: bool,
     output: Path,

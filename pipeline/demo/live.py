@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
 from pipeline.demo.outcome import REASON, TOPICS, Outcome
 from pipeline.sample import SampleRecord
@@ -154,34 +154,39 @@ class Reader:
                 "group.id": "demo",
                 "isolation.level": "read_committed",
                 "enable.auto.commit": False,
+                "enable.partition.eof": True,
                 "auto.offset.reset": "earliest",
                 "fetch.wait.max.ms": 50,
             }
         )
-        self._ends = [
-            TopicPartition(name, index, 0) for name in self._names for index in range(self._partitions_of(name))
-        ]
-        self._consumer.assign(self._ends)
+        self._next = {(name, index): 0 for name in self._names for index in range(self._partitions_of(name))}
+        """Where each partition is read on; it may be behind the last record because of commit markers."""
+        self._consumer.assign([TopicPartition(*partition, 0) for partition in self._next])
 
     def poll(self, wait_s: float) -> None:
         """Takes what is there, waiting for it at most that long."""
         for message in self._consumer.consume(POLL_MAX, wait_s):
-            if message.error() is None:
-                self._take(message)
+            self._pass(message)
+
+    def _pass(self, message: Any) -> None:
+        error = message.error()
+        if error is None:
+            self._take(message)
+        elif error.code() != KafkaError._PARTITION_EOF:
+            return
+        self._next[message.topic(), message.partition()] = message.offset() + (error is None)
 
     def catch_up(self) -> None:
         """Reads to the present end of every partition."""
-        for one in self._ends:
-            one.offset = self._consumer.get_watermark_offsets(one, timeout=10)[1]
-        while any(here.offset < one.offset for here, one in zip(self._positions(), self._ends, strict=True)):
+        ends = {
+            partition: self._consumer.get_watermark_offsets(TopicPartition(*partition), timeout=10)[1]
+            for partition in self._next
+        }
+        while any(self._next[partition] < end for partition, end in ends.items()):
             self.poll(0.2)
 
     def close(self) -> None:
         self._consumer.close()
-
-    def _positions(self) -> list[TopicPartition]:
-        positions: list[TopicPartition] = self._consumer.position(self._ends)
-        return positions
 
     def _partitions_of(self, topic: str) -> int:
         return len(self._consumer.list_topics(topic, timeout=10).topics[topic].partitions)
