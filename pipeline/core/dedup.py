@@ -65,13 +65,19 @@ class Dedup:
             self._rows.setdefault(hour, []).append(key)
             yield key, b"".join(_ENTRY.pack(digest, self._folded[digest]) for digest in digests)
         self._fresh.clear()
+        for key in self.sweep():
+            yield key, None
+
+    def sweep(self) -> list[bytes]:
+        """Forgets what the window has passed; the keys of its rows."""
         oldest = (self._newest - self._window - SLACK) // HOUR
         if oldest <= self._swept:
-            return
+            return []
         self._swept = oldest
+        keys = []
         for hour in [hour for hour in self._hours if hour < oldest]:
             for digest in self._hours.pop(hour):
                 if self._folded.get(digest, 0) // HOUR == hour:
                     del self._folded[digest]
-            for key in self._rows.pop(hour, ()):
-                yield key, None
+            keys += self._rows.pop(hour, [])
+        return keys

@@ -10,7 +10,7 @@ from pipeline.core.effects import Effects, Output
 from pipeline.core.identifiers import Registry
 from pipeline.core.mail import Mail, Touch
 from pipeline.core.settle import Clock, Settler
-from pipeline.core.shard import Shard
+from pipeline.core.shard import Shard, earlier
 from pipeline.core.touchpoint import Id, Touchpoint
 
 
@@ -97,8 +97,10 @@ class Group:
     @property
     def next_due(self) -> int | None:
         """The next clock time at which drain has something to do without input."""
-        times = [time for shard in self._shards.values() for time in (shard.timers.next(), shard.next_alarm) if time]
-        return min(times, default=None)
+        due = 0
+        for shard in self._shards.values():
+            due = earlier(due, earlier(shard.timers.next(), shard.next_alarm))
+        return due or None
 
     @property
     def urgent(self) -> bool:
@@ -135,14 +137,20 @@ class Group:
         counts[what] = counts.get(what, 0) + 1
 
     def _collect(self) -> Effects:
-        effects = self._effects
+        effects, self._effects = self._effects, Effects()
+        if self._durable:
+            self._collect_rows(effects)
+        else:
+            for shard in self._shards.values():
+                shard.forget()
+        return effects
+
+    def _collect_rows(self, effects: Effects) -> None:
         for number, shard in self._shards.items():
             rows = dict(shard.collect())
             if rows:
                 effects.rows[number] = rows
-        for number in self._unmarked if self._durable else ():
+        for number in self._unmarked:
             if number in self._shards:
                 effects.rows.setdefault(number, {})[state.KEY] = state.encode(state.made_with(self._registry))
         self._unmarked.clear()
-        self._effects = Effects()
-        return effects

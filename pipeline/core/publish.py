@@ -129,15 +129,14 @@ class Publisher:
         self._out(Output("profiles", profile_id, _json(row), f"{profile_id}:{seat.revision}", now))
 
     def _document(self, profile_id: str, revision: int, seen: View, blocks: dict[str, bytes], now: int) -> None:
-        header = {
-            "profile_id": profile_id,
-            "revision": revision,
-            "status": "active",
-            "updated_at": times.text(seen.updated_at),
-            "as_of": times.text(now),
-        }
-        members = b"".join(b',"%b":%b' % (name.encode(), block) for name, block in blocks.items())
-        value = _json(header)[:-1] + members + b"}"
+        members = [b'"%b":%b' % (name.encode(), block) for name, block in blocks.items()]
+        value = b'{"profile_id":"%b","revision":%d,"status":"active","updated_at":"%b","as_of":"%b",%b}' % (
+            profile_id.encode(),
+            revision,
+            times.text(seen.updated_at).encode(),
+            times.text(now).encode(),
+            b",".join(members),
+        )
         self._count("documents")
         self._out(Output("profiles", profile_id, value, f"{profile_id}:{revision}", now))
 

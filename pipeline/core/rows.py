@@ -71,17 +71,17 @@ class Rows(Generic[T]):
 
     def collect(self) -> Iterator[tuple[bytes, bytes | None]]:
         """Key and row (None: deleted) of everything changed since the last call."""
-        if self._durable:
-            for name in self._changed:
-                row = self._hot.get(name)
-                key = self._key(name)
-                if row is not None:
-                    self._rows[key] = self._encode(row)
-                yield key, self._rows.get(key)
-            self._changed.clear()
-        self._evict()
+        for name in self._changed:
+            row = self._hot.get(name)
+            key = self._key(name)
+            if row is not None:
+                self._rows[key] = self._encode(row)
+            yield key, self._rows.get(key)
+        self._changed.clear()
+        self.evict()
 
-    def _evict(self) -> None:
+    def evict(self) -> None:
+        """Keeps the cache of decoded rows within its bound."""
         excess = len(self._hot) - self._cache_max
         if excess <= 0:
             return

@@ -437,6 +437,12 @@ class Shard:
 
     # -- rows --------------------------------------------------------------------------------------------------------
 
+    def forget(self) -> None:
+        """Lets go of what the caches and the deduplication window no longer hold, where no rows are wanted."""
+        for _, rows in self._kinds():
+            rows.evict()
+        self.dedup.sweep()
+
     def collect(self) -> Iterator[tuple[bytes, bytes | None]]:
         """Rows that changed since the last call: kind and key, row or None."""
         for kind, rows in self._kinds():

@@ -23,15 +23,16 @@ class Timers:
         else:
             self._wake.pop(root, None)
 
-    def next(self) -> int | None:
-        heap = self._heap
-        while heap and self._wake.get(heap[0][1]) != heap[0][0]:
+    def next(self) -> int:
+        """The next time at which a cluster is due; 0: none is."""
+        heap, wake = self._heap, self._wake
+        while heap and wake.get(heap[0][1]) != heap[0][0]:
             heappop(heap)
-        return heap[0][0] if heap else None
+        return heap[0][0] if heap else 0
 
     def due(self, now: int) -> Iterator[Id]:
         """Takes out the clusters that are due."""
-        while (wake := self.next()) is not None and wake <= now:
+        while 0 < self.next() <= now:
             root = heappop(self._heap)[1]
             del self._wake[root]
             yield root
