@@ -124,21 +124,16 @@ def _currency_of_items(tp: Touchpoint) -> str | None:
 
 
 def _bound(fragment: Fragment, registry: Registry) -> None:
-    orders, limit = fragment.orders, registry.policy.bounds.orders
-    while len(orders) > limit:
-        id = min(orders, key=lambda id: (_age(orders[id]), id))
-        _fold_away(fragment, id, orders.pop(id))
-        count_dropped(fragment, "orders")
+    while len(fragment.orders) > registry.policy.bounds.orders:
+        drop_oldest_order(fragment)
 
 
-def _age(order: Order) -> int:
-    """Time of placement, else of what is known of the order."""
-    facts = (order.placed, order.cancelled, order.ready, order.picked_up, order.updated)
-    return next((fact.time for fact in facts if fact is not None), 0)
-
-
-def _fold_away(fragment: Fragment, id: str, order: Order) -> None:
+def drop_oldest_order(fragment: Fragment) -> None:
     """Leaves the sums of an order that is not kept. What is told of it later is lost."""
+    orders = fragment.orders
+    id = min(orders, key=lambda id: (_age(orders[id]), id))
+    order = orders.pop(id)
+    count_dropped(fragment, "orders")
     sale = sale_of(order, [one for one in fragment.returns.values() if one.order == id])
     if sale is None:
         return
@@ -149,3 +144,9 @@ def _fold_away(fragment: Fragment, id: str, order: Order) -> None:
         sums.add_older(fragment.older[key])
     net, returned = plain(sums.net), plain(sums.returned)
     fragment.older[key] = Older(sums.orders, net, sums.with_return, returned, sums.first, sums.last)
+
+
+def _age(order: Order) -> int:
+    """Time of placement, else of what is known of the order."""
+    facts = (order.placed, order.cancelled, order.ready, order.picked_up, order.updated)
+    return next((fact.time for fact in facts if fact is not None), 0)

@@ -17,13 +17,17 @@ from pipeline.core.touchpoint import Id, Touchpoint
 
 _TIMES_KEPT: Final = 8
 _HINTS_MAX: Final = 32
+_SOURCES_MAX: Final = 64
 
 
 def see_again(sighting: Sighting, tp: Touchpoint) -> None:
     time, source = tp.time, tp.source
     sighting.count += 1
     sources = sighting.sources
-    sources[source] = sources.get(source, 0) + 1
+    if source in sources:
+        sources[source] += 1
+    else:
+        _count_source(sources, source)
     last = sighting.last
     if time > last or (time == last and (tp.id, source) > (sighting.last_event, sighting.last_source)):
         sighting.last = time
@@ -69,8 +73,9 @@ def see_first(fragment: Fragment, key: str, tp: Touchpoint, registry: Registry) 
     sets[key] = Sighting(time, event, source, time, event, source, tp.channel, 1, {source: 1}, [(time, tp.received)])
     limit = registry.policy.bounds.sets_per_fragment
     while len(sets) > limit:
-        _move_oldest(fragment)
-    _bound_rest(fragment, registry)
+        drop_oldest_set(fragment)
+    while len(fragment.rest) > registry.policy.identity.hub_fanout + 1:
+        drop_oldest_share(fragment)
     return new
 
 
@@ -83,7 +88,8 @@ def has_seen(fragment: Fragment, id: Id) -> bool:
     return any(key.endswith(end) or middle in key for key in fragment.sets)
 
 
-def _move_oldest(fragment: Fragment) -> None:
+def drop_oldest_set(fragment: Fragment) -> None:
+    """Leaves the shares of its identifiers."""
     sets = fragment.sets
     key = min(sets, key=lambda key: (sets[key].last, key))
     sighting = sets.pop(key)
@@ -101,18 +107,24 @@ def _add_share(rest: dict[Id, Seen], id: Id, sighting: Sighting) -> None:
     share.last = max(share.last, sighting.last)
     share.count += sighting.count
     for source, count in sighting.sources.items():
-        share.sources[source] = share.sources.get(source, 0) + count
+        _count_source(share.sources, source, count)
 
 
-def _bound_rest(fragment: Fragment, registry: Registry) -> None:
-    """The anchor's own share is always kept."""
-    rest, limit = fragment.rest, registry.policy.identity.hub_fanout + 1
-    while len(rest) > limit:
-        oldest = min((id for id in rest if id != fragment.id), key=lambda id: (rest[id].last, id))
-        del rest[oldest]
-        count_dropped(fragment, "rest")
-        if not has_seen(fragment, oldest):
-            fragment.plain.pop(oldest, None)
+def drop_oldest_share(fragment: Fragment) -> None:
+    """The anchor's own share, which counts all of these touchpoints, goes last."""
+    rest = fragment.rest
+    oldest = min(rest, key=lambda id: (id == fragment.id, rest[id].last, id))
+    del rest[oldest]
+    count_dropped(fragment, "rest")
+    if not has_seen(fragment, oldest):
+        fragment.plain.pop(oldest, None)
+
+
+def _count_source(sources: dict[str, int], source: str, by: int = 1) -> None:
+    """Beyond the bound, what is left of a new source is its channel."""
+    if source not in sources and len(sources) >= _SOURCES_MAX:
+        source = f"{source.partition('/')[0]}/*"
+    sources[source] = sources.get(source, 0) + by
 
 
 def note_hints(fragment: Fragment, tp: Touchpoint) -> None:
@@ -127,5 +139,5 @@ def note_hints(fragment: Fragment, tp: Touchpoint) -> None:
         known.first = min(known.first, time)
         known.last = max(known.last, time)
         known.count += 1
-        known.sources[source] = known.sources.get(source, 0) + 1
+        _count_source(known.sources, source)
     drop_oldest(fragment, "hints", hints, _HINTS_MAX, lambda hint: hint.last)
