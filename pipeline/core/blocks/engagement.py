@@ -18,6 +18,7 @@ from pipeline.core.fragment import Activity, Fragment, Order
 from pipeline.core.policy import Policy
 from pipeline.core.times import DAY
 
+_COUNTED: Final = ("views", "cart_adds", "orders")
 _WINDOW_DAYS: Final = 30
 _WINDOW: Final = _WINDOW_DAYS * DAY
 
@@ -39,7 +40,10 @@ def engagement(
         "sessions_30d": _sessions(fragments, policy.triggers.session_idle, horizon),
         "views_30d": views,
         "cart_adds_30d": cart_adds,
-        "days": {days.text(number): by_day[number] for number in sorted(by_day)[-policy.bounds.day_buckets :]},
+        "days": {
+            days.text(number): {what: by_day[number][what] for what in _COUNTED if what in by_day[number]}
+            for number in sorted(by_day)[-policy.bounds.day_buckets :]
+        },
     }
 
 

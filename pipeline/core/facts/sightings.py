@@ -8,6 +8,7 @@ first received: the one received first, since then the set is known, and the new
 from __future__ import annotations
 
 from bisect import bisect_left
+from operator import itemgetter
 from typing import Final
 
 from pipeline.core.facts.bounded import count_dropped, drop_oldest
@@ -15,6 +16,7 @@ from pipeline.core.fragment import Fragment, Seen, Sighting, ids_of
 from pipeline.core.identifiers import Registry
 from pipeline.core.touchpoint import Id, Touchpoint
 
+_RECEIVED: Final = itemgetter(1)
 _TIMES_KEPT: Final = 8
 _HINTS_MAX: Final = 32
 _SOURCES_MAX: Final = 64
@@ -61,7 +63,7 @@ def _note_time(seen: list[tuple[int, int]], time: int, received: int) -> None:
 
 def _forget_time(seen: list[tuple[int, int]]) -> None:
     """Drops the oldest time that is not the one received first."""
-    known_since = min(received for _, received in seen)
+    known_since = min(seen, key=_RECEIVED)[1]
     del seen[1 if seen[0][1] == known_since else 0]
 
 
