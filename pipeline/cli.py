@@ -265,6 +265,7 @@ def watch(settings: Settings, topic: str, **how: Any) -> None:
 @click.option("--shards", default=1, show_default=True, type=click.IntRange(1, 4_096), help="Changes no result.")
 @click.option("--until", type=Time(), default=0, help="Let time pass up to TIME; later records are not read.")
 @click.option("--final", is_flag=True, help="Documents once, at the end, and no history of changes.")
+@click.option("--format", "ending", default="jsonl", show_default=True, type=click.Choice(["jsonl", "parquet"]))
 @click.option("--output", required=True, type=click.Path(file_okay=False, path_type=Path))
 @FILES
 def replay(
@@ -273,6 +274,7 @@ def replay(
     shards: int,
     until: int,
     final: bool,
+    ending: str,
     output: Path,
     files: tuple[Path, ...],
 ) -> None:
@@ -281,7 +283,8 @@ def replay(
 
     registry = _registry(settings, policy_path, shards)
     with progress(_size(files), "replay") as advance:
-        summary = run(files, registry, output, until=until, final=final, progress=advance)
+        parquet = ending == "parquet"
+        summary = run(files, registry, output, until=until, final=final, parquet=parquet, progress=advance)
     click.echo(f"{summary.counts.get('touchpoints', 0):,} touchpoints of {summary.records:,} records")
 
 

@@ -1,7 +1,8 @@
 """`selvedge replay`: files of touchpoints in, files of outputs out; the core without Kafka.
 
-Files are read in the order of received time, then file, then line. Compacted topics are written as their final state,
-sorted by key; the others as every record in order. The same input gives the same bytes for the same number of shards.
+Files are JSON lines or Parquet (by the ending .parquet), read in the order of received time, then file, then line.
+Compacted topics are written as their final state, sorted by key; the others as every record in order. The same input
+gives the same bytes for the same number of shards.
 """
 
 from __future__ import annotations
@@ -45,10 +46,13 @@ class Summary(NamedTuple):
 
 
 class Writer:
-    """Collects outputs and writes them to a directory as JSON lines."""
+    """Collects outputs and writes them to a directory as JSON lines. What an earlier run left there is removed."""
 
     def __init__(self, directory: Path, *, final: bool) -> None:
         directory.mkdir(parents=True, exist_ok=True)
+        for topic in (*COMPACTED, *HISTORIES):
+            for ending in ("jsonl", "parquet"):
+                (directory / f"{topic}.{ending}").unlink(missing_ok=True)
         self._directory = directory
         self._state: dict[str, dict[str, bytes]] = {topic: {} for topic in COMPACTED}
         self._files: dict[str, BinaryIO] = {
@@ -93,10 +97,12 @@ def replay(
     *,
     until: int = 0,
     final: bool = False,
+    parquet: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Summary:
-    """Replays files into `directory`. until: microseconds, 0: stay at the last record. progress is called with the
-    number of bytes read so far. Raises OSError where a file cannot be read or written."""
+    """Replays files into `directory`. until: microseconds, 0: stay at the last record. parquet: outputs as Parquet
+    files. progress is called with the number of bytes read so far. Raises OSError where a file cannot be read or
+    written, ValueError where a Parquet file is not as it should be."""
     writer = Writer(directory, final=final)
     run = Replay(registry, writer.output, final=final)
     records = read = reported = 0
@@ -120,6 +126,8 @@ def replay(
     finally:
         gc.enable()
         writer.close()
+    if parquet:
+        _to_parquet(directory)
     if progress is not None:
         progress(read)
     return Summary(records, run.counts, run.clock)
@@ -133,16 +141,37 @@ def _merged(paths: Sequence[Path], registry: Registry) -> Iterator[Record]:
 def _records(path: Path, number: int, registry: Registry) -> Iterator[Record]:
     read = Reader(registry).read
     clock = 0
+    for line, text in enumerate(_texts(path), 1):
+        if not text:
+            continue
+        results = read(text, None, fallback=clock)
+        for result in results:
+            if isinstance(result, Touchpoint) and result.received > clock:
+                clock = result.received
+        yield Record(clock, number, line, text, results)
+
+
+def _texts(path: Path) -> Iterator[bytes]:
+    if path.suffix == ".parquet":
+        from pipeline.lake.parquet import records
+
+        yield from records(path)
+        return
     with path.open("rb") as file:
-        for line, text in enumerate(file, 1):
-            text = text.rstrip(b"\r\n")
-            if not text:
-                continue
-            results = read(text, None, fallback=clock)
-            for result in results:
-                if isinstance(result, Touchpoint) and result.received > clock:
-                    clock = result.received
-            yield Record(clock, number, line, text, results)
+        for line in file:
+            yield line.rstrip(b"\r\n")
+
+
+def _to_parquet(directory: Path) -> None:
+    """Turns the outputs in a directory from JSON lines into Parquet."""
+    from pipeline.lake.parquet import write
+
+    for topic in (*COMPACTED, *HISTORIES):
+        lines = directory / f"{topic}.jsonl"
+        if lines.exists():
+            with lines.open("rb") as file:
+                write(topic, file, lines.with_suffix(".parquet"))
+            lines.unlink()
 
 
 def _position(record: Record) -> tuple[int, int, int]:

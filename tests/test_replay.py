@@ -6,11 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.core.identifiers import Registry
 from pipeline.core.policy import load
 from pipeline.core.times import parse
+from pipeline.lake.parquet import SCHEMAS
 from pipeline.replay import replay
 from pipeline.sample import generate
 from tests.published import NOT_COMPARED
@@ -96,3 +99,28 @@ def test_a_dead_letter_has_the_reason_and_the_original_text(tmp_path: Path) -> N
             "record": "\\xff\x00 garbage",
         }
     ]
+
+
+def test_parquet_has_the_same_records_as_json_lines(shop: Path, tmp_path: Path) -> None:
+    lines = run([shop], tmp_path / "out")
+    counts = {topic: len(rows(lines, topic)) for topic in SCHEMAS}
+    tables = run([shop], lines, parquet=True)
+    assert {topic: pq.read_table(tables / f"{topic}.parquet").num_rows for topic in SCHEMAS} == counts
+    assert not list(tables.glob("*.jsonl")), "what the first run left is gone"
+    profiles = pq.read_table(tables / "profiles.parquet", filters=[("status", "=", "active")]).to_pylist()
+    assert profiles[0]["created_at"].year == 2026
+    assert json.loads(profiles[0]["identity"])["size"] >= 1
+
+
+def test_parquet_is_read_like_json_lines(shop: Path, tmp_path: Path) -> None:
+    lines = shop.read_bytes().splitlines()
+    table = tmp_path / "shop.parquet"
+    pq.write_table(pa.table({"value": pa.array(lines, pa.binary())}), table)
+    assert equal_parts(run([table], tmp_path / "parquet")) == equal_parts(run([shop], tmp_path / "lines"))
+
+
+def test_a_parquet_file_without_records_is_named(tmp_path: Path) -> None:
+    table = tmp_path / "other.parquet"
+    pq.write_table(pa.table({"name": ["x"]}), table)
+    with pytest.raises(ValueError, match=r"other\.parquet has no column named value"):
+        run([table], tmp_path / "out")
