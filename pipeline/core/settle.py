@@ -210,6 +210,8 @@ class Settler:
             for group in grouping(members, shard.fragment, self._registry, at).groups:
                 judge.judge(self._publisher.person(group), group, at, at, at)
             alarm = judge.alarm(members)
+        if judge.has_told(members):
+            shard.watched.update(members)
         if later:
             judge.set_alarm(root, earlier(leader.alarm, later))
         leader.evaluated = max(leader.evaluated, now)
