@@ -315,8 +315,24 @@ def test_a_cart_that_was_abandoned_and_bought_is_recovered_for_ninety_days():
 
 def told(family: str, status: str, minute: float) -> Told:
     at = NOON + round(minute * MINUTE)
-    fired_at = at if status != "suppressed" else 0
-    return Told("t", "e", family, 1, 0, status, None, (), None, 1, at, at, at, (), fired_at)
+    return Told(
+        trigger_id="t",
+        episode_id="e",
+        family=family,
+        step=1,
+        n=0,
+        status=status,
+        reason=None,
+        reasons=(),
+        via_link=None,
+        revision=1,
+        anchor_at=at,
+        deadline_at=at,
+        evaluated_at=at,
+        origin=COOKIE,
+        covers=(),
+        fired_at=0 if status == "suppressed" else at,
+    )
 
 
 def test_triggers_that_stand_are_counted_for_seven_days():
