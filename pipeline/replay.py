@@ -102,7 +102,7 @@ def replay(
 ) -> Summary:
     """Replays files into `directory`. until: microseconds, 0: stay at the last record. parquet: outputs as Parquet
     files. progress is called with the number of bytes read so far. Raises OSError where a file cannot be read or
-    written, ValueError where a Parquet file is not as it should be."""
+    written."""
     writer = Writer(directory, final=final)
     run = Replay(registry, writer.output, final=final)
     records = read = reported = 0

@@ -68,10 +68,14 @@ def write(topic: str, records: Iterable[bytes], path: Path) -> None:
 
 
 def records(path: Path) -> Iterator[bytes]:
-    """The records in a Parquet file, row by row. Raises ValueError if it has no column `value`."""
-    with pq.ParquetFile(path) as file:
+    """The records in a Parquet file, row by row. Raises OSError if it is none, or has no column `value`."""
+    try:
+        file = pq.ParquetFile(path)
+    except pa.ArrowInvalid as error:
+        raise OSError(f"{path} cannot be read as Parquet: {error}") from None
+    with file:
         if "value" not in file.schema_arrow.names:
-            raise ValueError(f"{path} has no column named value")
+            raise OSError(f"{path} has no column named value")
         for batch in file.iter_batches(columns=["value"]):
             for value in batch.column(0).to_pylist():
                 yield value.encode() if isinstance(value, str) else value or b""
