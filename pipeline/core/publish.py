@@ -15,6 +15,7 @@ import xxhash
 
 from pipeline.core import times
 from pipeline.core.blocks.identifiers import published
+from pipeline.core.blocks.shorten import shorten
 from pipeline.core.effects import Output
 from pipeline.core.fragment import Fragment
 from pipeline.core.grouping import PersonIds
@@ -86,7 +87,7 @@ class Publisher:
         person = self.person(group)
         ledger = {trigger: told for name in group.ids for trigger, told in self._seat_of(name).told.items()}
         seen = view(person, now, self._registry, ledger)
-        blocks = {name: _json(block) for name, block in seen.blocks.items()}
+        blocks = self._encoded(seen)
         digests = {name: xxhash.xxh3_64_intdigest(block) for name, block in blocks.items()}
         seat.due, seat.changes = 0, seen.next_change or 0
         self._put(group.owner, seat)
@@ -97,6 +98,15 @@ class Publisher:
         seat.revision += 1
         self._document(person.profile_id, seat.revision, seen, blocks, now)
         self._change(person.profile_id, seat.revision, kind, changed, now)
+
+    def _encoded(self, seen: View) -> dict[str, bytes]:
+        """The blocks as JSON; cut with a mark if they are more than a record may hold."""
+        blocks = {name: _json(block) for name, block in seen.blocks.items()}
+        most = self._registry.policy.bounds.document_bytes
+        if sum(map(len, blocks.values())) > most:
+            self._count("documents_cut")
+            blocks = {name: _json(block) for name, block in shorten(seen.blocks, most).items()}
+        return blocks
 
     def _plain(self, group: PersonIds, name: Id) -> str | None:
         for anchor in group.anchors:

@@ -136,3 +136,11 @@ def test_publishing_once_at_the_end_gives_the_same_persons_and_profiles() -> Non
 def test_time_moves_on_to_the_given_end() -> None:
     outputs = replay([seen("e1", 0, COOKIE)], Registry(load("")), until=seen("e", 600, COOKIE).time)
     assert Published(outputs).profiles[profile_id(COOKIE)]["as_of"] == "2026-03-01T12:00:00Z", "nothing has changed"
+
+
+def test_a_document_larger_than_a_record_is_cut_with_a_mark() -> None:
+    many = [seen(f"e{n}", n, L1, Id(f"email:{n:064x}")) for n in range(5)]
+    shop = published(many, "[bounds]\ndocument_bytes = 1200")
+    document = shop.profiles[profile_id(L1)]
+    assert document["cut"] == ["identifiers"]
+    assert document["identity"]["size"] == 6
