@@ -33,12 +33,13 @@ class Sighting(msgspec.Struct, array_like=True, gc=False):
 
 
 class Seen(msgspec.Struct, array_like=True, gc=False):
-    """One identifier's share of the sets that the bound dropped, or of a contact hint."""
+    """One identifier's share of the sets that the bound dropped, or of a contact hint. received: the smallest time."""
 
     first: int
     last: int
     count: int
     sources: dict[str, int]
+    received: int
 
 
 class Trait(msgspec.Struct, array_like=True, gc=False, frozen=True):

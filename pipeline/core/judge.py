@@ -33,9 +33,9 @@ class Judge:
         self._registry, self._out = registry, out
         self._seat_of, self._put, self._count = seat_of, put, count
 
-    def has_told(self, names: Iterable[Id]) -> bool:
-        """Whether a trigger was published for one of these identifiers."""
-        return any(self._seat_of(name).told for name in names)
+    def has_carts(self, names: Iterable[Id]) -> bool:
+        """Whether there can be a trigger of one of these identifiers."""
+        return any(self._seat_of(name).carts for name in names)
 
     def judge(self, person: Person, group: PersonIds, now: int, caught_up_to: int, as_of: int | None) -> None:
         """Publishes the difference between the triggers that should exist and those in the seats."""
@@ -50,14 +50,25 @@ class Judge:
             self._count(f"triggers.{record['status']}")
             event = f"{record['trigger_id']}:{record['revision']}"
             self._out(Output("triggers", record["episode_id"], _json(record), event, now))
-        for name in group.ids:
-            if 0 < self._seat_of(name).alarm <= now:
-                self.set_alarm(name, 0)
+        self.silence(group.ids, now)
         self.set_alarm(group.owner, outcome.wake or 0)
 
     def alarm(self, names: Iterable[Id]) -> int:
         """The next clock time at which the triggers of these persons can change by time alone; 0: never."""
         return min((alarm for name in names if (alarm := self._seat_of(name).alarm)), default=0)
+
+    def silence(self, names: Iterable[Id], now: int) -> None:
+        """Takes back the alarms that have come."""
+        for name in names:
+            if 0 < self._seat_of(name).alarm <= now:
+                self.set_alarm(name, 0)
+
+    def evaluated(self, name: Id, now: int) -> None:
+        """Notes that the triggers at this identifier were evaluated up to `now`."""
+        seat = self._seat_of(name)
+        if seat.evaluated < now:
+            seat.evaluated = now
+            self._put(name, seat)
 
     def set_alarm(self, name: Id, alarm: int) -> None:
         seat = self._seat_of(name)
@@ -67,12 +78,12 @@ class Judge:
 
 
 def instants(fragments: Iterable[Fragment], since: int, now: int) -> tuple[list[int], int]:
-    """The seconds in which a fact that triggers can depend on was received after `since`, up to `now`, ascending; and
-    the first one after `now` (0: none)."""
-    received = {time for fragment in fragments for time in _received(fragment) if time > since}
-    known = {min(-(-time // SECOND) * SECOND, now) for time in received if time <= now}
-    later = min((time for time in received if time > now), default=0)
-    return sorted(known), later
+    """The full seconds after `since` at which a fact that triggers can depend on has just been received: those up to
+    `now`, ascending, and the first one after it (0: none)."""
+    times = {time for fragment in fragments for time in _received(fragment) if time > since - SECOND}
+    seconds = sorted({-(-time // SECOND) * SECOND for time in times})
+    known = [second for second in seconds if since < second <= now]
+    return known, next((second for second in seconds if second > now), 0)
 
 
 def _received(fragment: Fragment) -> Iterable[int]:

@@ -1,7 +1,7 @@
 """The seat: what was published for one identifier. It is at the root of the identifier's cluster and nowhere else.
 
 An encoded seat begins with what must be known without decoding: the time at which its cluster is due (only the root's
-own seat carries one), whether a trigger was published for it, the root and the identifier.
+own seat carries one), whether it has carts, the root and the identifier.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ class Seat(msgspec.Struct, array_like=True, gc=False):
     changes: int = 0
     alarm: int = 0
     evaluated: int = 0
-    """Clock up to which the triggers of the cluster were evaluated (at the root's seat)."""
+    """On the record clock: up to when the triggers at this identifier were evaluated."""
+    carts: bool = False
+    """Whether the fragment has carts, so that there can be triggers."""
     told: dict[str, Told] = {}
     waiting: dict[Id, tuple[int, int]] = {}
     """At the root's seat: bundles on their way, with the seats that arrived and their size (0: not known yet)."""
@@ -50,7 +52,7 @@ _decode = msgspec.msgpack.Decoder(Seat).decode
 
 def encode(seat: Seat) -> bytes:
     root, name = seat.root.encode(), seat.id.encode()
-    return _PREFIX.pack(seat.wake, bool(seat.told), len(root), len(name)) + root + name + _encode(seat)
+    return _PREFIX.pack(seat.wake, seat.carts, len(root), len(name)) + root + name + _encode(seat)
 
 
 def decode(row: bytes) -> Seat:
@@ -59,7 +61,7 @@ def decode(row: bytes) -> Seat:
 
 
 def peek(row: bytes) -> tuple[int, bool, Id, Id]:
-    """wake, whether something was told, root and identifier of an encoded seat."""
-    wake, told, root, name = _PREFIX.unpack_from(row)
+    """wake, whether there are carts, root and identifier of an encoded seat."""
+    wake, carts, root, name = _PREFIX.unpack_from(row)
     middle = _PREFIX.size + root
-    return wake, told, Id(row[_PREFIX.size : middle].decode()), Id(row[middle : middle + name].decode())
+    return wake, carts, Id(row[_PREFIX.size : middle].decode()), Id(row[middle : middle + name].decode())

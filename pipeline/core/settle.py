@@ -7,7 +7,7 @@ deadline, by what was known then; so they do not depend on how the input was cut
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from functools import reduce
 
@@ -43,17 +43,21 @@ class Settler:
 
     def settle(self, now: int, caught_up_to: int) -> None:
         shard = self._shard
-        due = set(shard.timers.due(now))
+        due = dict.fromkeys(shard.timers.due(now))
         dirty, shard.dirty = shard.dirty, {}
-        for root in due.difference(dirty):
-            dirty[root] = Cause()
+        for root in due:
+            dirty.setdefault(root, Cause())
         for root, cause in dirty.items():
+            shard.sound(cause)
+            if cause.alarms:
+                shard.watched.update(shard.clusters[root])
             if self._seat(root).waiting:
                 shard.dirty[root] = cause
             elif self._documents or root in due or self._concerns_triggers(root, cause, now):
                 self._cluster(root, cause, root in due, now, caught_up_to)
             else:
                 self._put_off(root, cause, now)
+        shard.clock = now
         if len(self._groupings) > GROUPINGS_MAX:
             self._groupings.clear()
 
@@ -70,7 +74,6 @@ class Settler:
 
     def _put_off(self, root: Id, cause: Cause, now: int) -> None:
         """Nothing of the cluster can be due before its alarm: it waits until then, or until the end."""
-        self._shard.sound(cause)
         alarms: Iterable[int] = cause.alarms.values()
         if cause.regroup:
             self._groupings.pop(root, None)
@@ -80,7 +83,6 @@ class Settler:
 
     def _cluster(self, root: Id, cause: Cause, due: bool, now: int, caught_up_to: int) -> None:
         before = self._groupings.get(root)
-        self._shard.sound(cause)
         if before is not None and before.settled and not cause.regroup and not due:
             self._refresh(root, before, cause, now, caught_up_to)
             return
@@ -89,7 +91,7 @@ class Settler:
             touched += [group for group in grouped.groups if group not in touched and self._is_due(group, now)]
         if self._documents:
             self._publish(touched, grouped, cause, now)
-        self._triggers(root, touched, cause.judge, now, caught_up_to)
+        self._triggers(root, touched, cause.judge or grouped is not before, now, caught_up_to)
         self._arm(root, grouped.groups, now)
 
     def _refresh(self, root: Id, grouped: Grouping, cause: Cause, now: int, caught_up_to: int) -> None:
@@ -176,46 +178,47 @@ class Settler:
 
     # -- triggers ----------------------------------------------------------------------------------------------------
 
-    def _triggers(self, root: Id, touched: list[PersonIds], told: bool, now: int, caught_up_to: int) -> None:
-        """Judges the persons whose alarm has come; if a fact may have changed what was told, also those told."""
+    def _triggers(self, root: Id, touched: list[PersonIds], changed: bool, now: int, caught_up_to: int) -> None:
+        """Judges the persons whose alarm has come; if a fact that triggers depend on or the grouping changed, all with
+        carts: what was told may be wrong now, and what seemed closed or blocked may be due."""
         if self._clock is Clock.RECORD:
-            self._by_instants(root, now)
+            self._by_instants(root, changed, now)
             return
         judge = self._judge
         for group in touched:
-            if 0 < judge.alarm(group.ids) <= now or (told and judge.has_told(group.ids)):
+            if 0 < judge.alarm(group.ids) <= now or (changed and judge.has_carts(group.ids)):
                 judge.judge(self._publisher.person(group), group, now, caught_up_to, None)
-                if judge.has_told(group.ids):
-                    self._shard.watched.update(self._shard.clusters[root])
 
-    def _by_instants(self, root: Id, now: int) -> None:
+    def _by_instants(self, root: Id, changed: bool, now: int) -> None:
         """Judges the cluster at each instant since the last evaluation, by what was known then."""
         shard, judge = self._shard, self._judge
         members = shard.clusters[root]
-        alarm = judge.alarm(members)
-        if not 0 < alarm <= now and not judge.has_told(members):
+        if not 0 < judge.alarm(members) <= now and not (changed and judge.has_carts(members)):
             return
-        leader = self._seat(root)
-        at = leader.evaluated
         fragments = [fragment for name in members if (fragment := shard.fragment(name)) is not None]
-        while True:
-            known, later = instants(fragments, at, now)
-            due = [max(alarm, at + 1)] if 0 < alarm <= now else []
-            upcoming = known[:1] + due
-            if not upcoming:
-                break
-            at = min(upcoming)
-            for name in members:
-                judge.set_alarm(name, 0)
+        since = min(self._seat(name).evaluated for name in members)
+        known, later = instants(fragments, since, now)
+        for at in self._moments(members, known, since, now):
             for group in grouping(members, shard.fragment, self._registry, at).groups:
-                judge.judge(self._publisher.person(group), group, at, at, at)
-            alarm = judge.alarm(members)
-        if judge.has_told(members):
-            shard.watched.update(members)
-        if later:
-            judge.set_alarm(root, earlier(leader.alarm, later))
-        leader.evaluated = max(leader.evaluated, now)
-        shard.seats.put(root, leader)
+                if any(self._seat(name).evaluated < at for name in group.ids):
+                    judge.judge(self._publisher.person(group), group, at, at, at)
+            judge.silence(members, at)
+        for name in members:
+            judge.evaluated(name, now)
+        judge.set_alarm(root, earlier(self._seat(root).alarm, later))
+
+    def _moments(self, members: list[Id], known: list[int], since: int, now: int) -> Iterator[int]:
+        """The instants known and the alarms after `since` up to `now`, also those set on the way."""
+        places = iter([*known, now + 1])
+        place, at = next(places), since
+        while True:
+            alarm = self._judge.alarm(members)
+            at = min(place, max(alarm, at + 1)) if alarm else place
+            if at > now:
+                return
+            yield at
+            if at == place:
+                place = next(places)
 
     # -- times -------------------------------------------------------------------------------------------------------
 

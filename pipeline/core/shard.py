@@ -17,6 +17,7 @@ import msgspec
 from pipeline.core import seat as seats_of
 from pipeline.core.dedup import Dedup
 from pipeline.core.events import ADDRESS, CART, MESSAGE, ORDER, UNLINKED
+from pipeline.core.facts.sightings import weaker_since
 from pipeline.core.fold import fold
 from pipeline.core.fragment import Fragment, ids_of, set_key
 from pipeline.core.identifiers import Registry
@@ -29,9 +30,6 @@ from pipeline.core.touchpoint import Id, Touchpoint
 from pipeline.core.unionfind import Index
 
 JUDGED = CART | ORDER | MESSAGE | ADDRESS | {"consent.changed"}
-
-AT_ONCE = 1
-"""An alarm that has come: the carts of a seat that has just arrived are judged by all that is known."""
 
 _VERSION = struct.Struct(">q")
 _encode = msgspec.msgpack.Encoder().encode
@@ -107,6 +105,8 @@ class Shard:
         self.seats: Rows[Seat] = Rows(seats_of.encode, seats_of.decode, key, durable=durable)
         self.dedup = Dedup(registry.policy.identity.dedup_window, durable=durable)
         self.timers = Timers()
+        self.clock = 0
+        """When the last epoch ended. What becomes known of identifiers that are new after that was received later."""
         self.clusters: dict[Id, list[Id]] = {}
         self.orphans: dict[Id, Id] = {}
         """Replica without seat -> the root it was sent to."""
@@ -115,7 +115,7 @@ class Shard:
         """Carts that changed since the last report: anchor -> first clock time at which they could be abandoned."""
         self.next_alarm = 0
         self.watched: set[Id] = set()
-        """Identifiers in clusters that a trigger was published for."""
+        """Identifiers in clusters with carts."""
         self.urgent = False
         """Whether a touchpoint since the last report could change a trigger of a watched identifier."""
         triggers = registry.policy.triggers
@@ -147,11 +147,12 @@ class Shard:
             return
         fragment = self.fragments.get(anchor)
         if fragment is None:
-            self.index.node(anchor, touchpoint.received)
+            self.index.node(anchor)
             fragment = Fragment(anchor)
         plain = touchpoint.plain
         learned = plain is not None and any(id not in fragment.plain for id in plain)
         born = fragment.born
+        overtaken = self._overtaken(fragment, touchpoint)
         new = fold(fragment, touchpoint, self.registry)
         self.fragments.put(anchor, fragment)
         self._changed[anchor] = touchpoint.id
@@ -165,10 +166,9 @@ class Shard:
             self._note_judged(anchor, ids)
         if touchpoint.type in CART:
             self._arm(anchor, max(touchpoint.time + self._quiet, touchpoint.received))
-        if fragment.hub and first:
-            new = list(ids[1:])
-        if new and not vetoed:
-            self._link(fragment, new, touchpoint)
+        told = ids[1:] if fragment.hub and first else overtaken
+        if (new or told) and not vetoed:
+            self._link(fragment, new, told, touchpoint)
 
     def receive(self, message: Mail) -> None:
         self._handlers[type(message)](message)
@@ -177,10 +177,19 @@ class Shard:
         """The newest version known here of a fragment of a cluster of this shard."""
         return (self.fragments if self._home(name) == self.number else self.replicas).get(name)
 
-    def _link(self, fragment: Fragment, new: Sequence[Id], touchpoint: Touchpoint) -> None:
+    def _overtaken(self, fragment: Fragment, touchpoint: Touchpoint) -> list[Id]:
+        """Identifiers known with the anchor from touchpoints that were received later than this one."""
+        if touchpoint.received >= fragment.received:
+            return []
+        since = weaker_since(fragment)
+        return [name for name in touchpoint.ids[1:] if touchpoint.received < since.get(name, 0)]
+
+    def _link(self, fragment: Fragment, new: Sequence[Id], told: Sequence[Id], touchpoint: Touchpoint) -> None:
+        """new: identifiers that the fragment saw for the first time. told: those that are to be told anew."""
         received = touchpoint.received
-        self.index.widen(fragment.id, len(new), received)
-        for name in new:
+        if self.index.widen(fragment.id, len(new)) and (not fragment.hub or received < fragment.hub):
+            self.index.share(fragment.id, self._wide_since(fragment))
+        for name in dict.fromkeys((*new, *told)):
             self._post(Link(name, fragment.id, received, touchpoint.time, fragment.hub != 0))
 
     def _linked(self, message: Link) -> None:
@@ -200,9 +209,14 @@ class Shard:
         self.alarms[anchor] = earlier(self.alarms.get(anchor, 0), alarm)
         self.next_alarm = earlier(self.next_alarm, alarm)
 
-    def _born(self, name: Id, received: int) -> None:
-        self.seats.put(name, Seat(name, name, evaluated=received - 1))
+    def _born(self, name: Id) -> None:
+        self.seats.put(name, Seat(name, name, evaluated=self.clock))
         self.clusters[name] = [name]
+
+    def _wide_since(self, fragment: Fragment) -> int:
+        """When the first weaker identifier too many was received."""
+        times = sorted(weaker_since(fragment).values())
+        return times[min(self.registry.policy.identity.hub_fanout, len(times) - 1)]
 
     def _became_hub(self, name: Id, since: int) -> None:
         fragment = self.fragments.get(name) or Fragment(name)
@@ -210,16 +224,20 @@ class Shard:
             self.count("hubs")
         fragment.hub = since
         self._put_identity(fragment)
+        known = weaker_since(fragment)
         for key, sighting in fragment.sets.items():
             for met in ids_of(key)[1:]:
-                self._post(Link(met, name, since, sighting.first, True))
+                self._post(Link(met, name, known[met], sighting.first, True))
         for met, seen in fragment.rest.items():
             if met != name:
-                self._post(Link(met, name, since, seen.first, True))
+                self._post(Link(met, name, known[met], seen.first, True))
 
     def _shared(self, message: Shared) -> None:
         fragment = self.fragments.get(message.to)
-        if fragment is not None and fragment.shared.get(message.hub) != message.since:
+        if fragment is None:
+            return
+        known = fragment.shared.get(message.hub)
+        if known is None or message.since < known:
             fragment.shared[message.hub] = message.since
             self._put_identity(fragment)
 
@@ -343,7 +361,6 @@ class Shard:
             if where == old:
                 self._orphan(name, root)
         before, after = self._seat(old), self._seat(root)
-        after.evaluated = min(after.evaluated, before.evaluated)
         for bundle, (arrived, size) in before.waiting.items():
             self._expect(root, bundle, arrived, size)
         before.waiting = {}
@@ -370,11 +387,12 @@ class Shard:
             self._orphan(name, None)
 
     def sound(self, cause: Cause) -> None:
-        """Notes the alarms of changed carts in the seats of their anchors, as far as these are here."""
+        """Notes changed carts and their alarms in the seats of their anchors, as far as these are here."""
         for name, alarm in cause.alarms.items():
             seat = self.seats.get(name)
             if seat is not None:
                 seat.alarm = earlier(seat.alarm, alarm)
+                seat.carts = True
                 self.seats.put(name, seat)
 
     def _row_for(self, parent: Id, name: Id, replica: bytes | None) -> bytes | None:
@@ -397,17 +415,13 @@ class Shard:
         seat.wake = 0
         self.seats.put(name, seat)
         self.clusters[root].append(name)
-        if seat.told or root in self.watched:
-            self.watched.update(self.clusters[root])
         self._orphan(name, None)
         if message.fragment is not None:
             self._replicate(root, name, message.fragment)
         fragment = self.fragment(name)
-        if fragment is not None and fragment.carts:
-            seat.alarm = AT_ONCE
-        if name == message.bundle:
-            leader = self._seat(root)
-            leader.evaluated = min(leader.evaluated, seat.evaluated)
+        seat.carts |= fragment is not None and bool(fragment.carts)
+        if seat.carts or root in self.watched:
+            self.watched.update(self.clusters[root])
         self._expect(root, message.bundle, 1, message.size)
         self._mark(root, name, "", True)
 
@@ -471,11 +485,11 @@ class Shard:
                 self.dedup.load(key, row)
                 continue
             if kind == b"S":
-                wake, told, root, name = seats_of.peek(row)
+                wake, carts, root, name = seats_of.peek(row)
                 self.clusters.setdefault(root, []).append(name)
                 if wake and name == root:
                     self.timers.arm(root, wake)
-                if told:
+                if carts:
                     watched.add(root)
             elif kind == b"O":
                 root, name = map(Id, row.decode().split("\n"))

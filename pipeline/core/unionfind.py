@@ -29,7 +29,7 @@ class Node(msgspec.Struct, array_like=True, gc=False):
 
 
 class Index:
-    """`post` sends a message. `born(id, received)` and `hub(id, since)` tell the shard that a node was made or became a
+    """`post` sends a message. `born(id)` and `hub(id, since)` tell the shard that a node was made or became a
     hub; `lost(id)` that a root is none any more."""
 
     def __init__(
@@ -38,7 +38,7 @@ class Index:
         *,
         durable: bool,
         post: Callable[[Mail], None],
-        born: Callable[[Id, int], None],
+        born: Callable[[Id], None],
         hub: Callable[[Id, int], None],
         lost: Callable[[Id], None],
     ) -> None:
@@ -48,32 +48,35 @@ class Index:
             msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(Node).decode, registry.key, durable=durable
         )
 
-    def node(self, name: Id, received: int = 0) -> Node:
-        """The node of an identifier at home here; made if a fact received then is the first about it."""
+    def node(self, name: Id) -> Node:
+        """The node of an identifier at home here; made if there is none."""
         node = self.nodes.get(name)
         if node is None:
             node = Node(name)
             self.nodes.put(name, node)
-            self._born(name, received)
+            self._born(name)
         return node
 
     def parent(self, name: Id) -> Id | None:
         """The parent of a node of this shard; None: a root."""
         return self.node(name).parent
 
-    def widen(self, anchor: Id, more: int, received: int) -> bool:
-        """Counts weaker identifiers seen with an anchor; whether that makes it a hub now."""
+    def widen(self, anchor: Id, more: int) -> bool:
+        """Counts weaker identifiers seen with an anchor; whether these are too many."""
         node = self.node(anchor)
         node.fan += more
         self.nodes.put(anchor, node)
-        if node.hub or node.fan <= self._registry.policy.identity.hub_fanout:
-            return False
-        self._mark(node, received)
-        return True
+        return node.fan > self._registry.policy.identity.hub_fanout
+
+    def share(self, anchor: Id, since: int) -> None:
+        """An anchor seen with too many weaker identifiers is a hub since the first one too many was received."""
+        node = self.node(anchor)
+        if not node.hub or since < node.hub:
+            self._mark(node, since)
 
     def link(self, message: Link) -> None:
         name, anchor = message.to, message.anchor
-        node = self.node(name, message.received)
+        node = self.node(name)
         anchors = node.anchors
         known = anchors.get(anchor)
         if known is None or message.received < known:

@@ -168,8 +168,8 @@ class World:
 
     def _tick(self) -> None:
         """Everything received before the next unread touchpoint is known, if no mail is on its way. A touchpoint that
-        was read and is not durable yet counts as unread."""
-        if any(self.channels.values()):
+        was read and is not durable yet counts as unread; so does mail, which may lead to more mail."""
+        if any(self.channels.values()) or any(process.mail for process in self.processes):
             return
         unread = [log[0].received - 1 for log in self.inputs.values() if log]
         unread += [tp.received - 1 for process in self.processes for _, tp in process.inputs]

@@ -67,6 +67,22 @@ def _forget_time(seen: list[tuple[int, int]]) -> None:
     del seen[1 if seen[0][1] == known_since else 0]
 
 
+def first_received(sighting: Sighting) -> int:
+    """When the set was first received."""
+    return min(received for _, received in sighting.seen)
+
+
+def weaker_since(fragment: Fragment) -> dict[Id, int]:
+    """The identifiers that were seen with the anchor, with the time at which this was first received."""
+    since = {id: share.received for id, share in fragment.rest.items()}
+    for key, sighting in fragment.sets.items():
+        received = first_received(sighting)
+        for id in ids_of(key):
+            since[id] = min(received, since.get(id, received))
+    since.pop(fragment.id, None)
+    return since
+
+
 def see_first(fragment: Fragment, key: str, tp: Touchpoint, registry: Registry) -> list[Id]:
     """A set that the fragment does not have. Returns the identifiers that are new to the fragment."""
     new = [id for id in tp.ids[1:] if not has_seen(fragment, id)]
@@ -103,8 +119,9 @@ def drop_oldest_set(fragment: Fragment) -> None:
 def _add_share(rest: dict[Id, Seen], id: Id, sighting: Sighting) -> None:
     share = rest.get(id)
     if share is None:
-        rest[id] = Seen(sighting.first, sighting.last, sighting.count, dict(sighting.sources))
+        rest[id] = Seen(sighting.first, sighting.last, sighting.count, dict(sighting.sources), first_received(sighting))
         return
+    share.received = min(share.received, first_received(sighting))
     share.first = min(share.first, sighting.first)
     share.last = max(share.last, sighting.last)
     share.count += sighting.count
@@ -136,8 +153,9 @@ def note_hints(fragment: Fragment, tp: Touchpoint) -> None:
         key = f"{type}:{value}"
         known = hints.get(key)
         if known is None:
-            hints[key] = Seen(time, time, 1, {source: 1})
+            hints[key] = Seen(time, time, 1, {source: 1}, tp.received)
             continue
+        known.received = min(known.received, tp.received)
         known.first = min(known.first, time)
         known.last = max(known.last, time)
         known.count += 1

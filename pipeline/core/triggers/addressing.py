@@ -109,7 +109,7 @@ class Addressing:
                 for id in ids_of(key):
                     yield id, time, app
         for id, share in fragment.rest.items():
-            if self._as_of is None or share.first <= self._as_of:
+            if self._as_of is None or share.received <= self._as_of:
                 yield id, share.last, _on_app(share.sources)
 
     def _newest(self, sighting: Sighting) -> int | None:
@@ -128,7 +128,7 @@ class Addressing:
             (seen.last, key.partition(":")[2])
             for fragment in self._own(own)
             for key, seen in fragment.hints.items()
-            if _fits(key, type) and (self._as_of is None or seen.first <= self._as_of)
+            if _fits(key, type) and (self._as_of is None or seen.received <= self._as_of)
         ]
         if not hints:
             return False, None

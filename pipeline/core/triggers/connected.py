@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pipeline.core.fragment import Fragment, ids_of
+from pipeline.core.solve import hubs_of
 from pipeline.core.touchpoint import Id
 
 
-def connected_since(fragments: Iterable[Fragment], a: Id, b: Id) -> int:
+def connected_since(fragments: Sequence[Fragment], a: Id, b: Id, as_of: int | None) -> int:
     """The smallest received time up to which the identifier sets received connect `a` and `b`; 0 if they are one, or
-    if no sets of these fragments connect them. Sets with a shared identifier connect only the others."""
+    if no sets of these fragments connect them. Sets with an identifier known to be shared at `as_of` connect only the
+    others."""
     if a == b:
         return 0
     parent: dict[Id, Id] = {}
@@ -20,7 +22,7 @@ def connected_since(fragments: Iterable[Fragment], a: Id, b: Id) -> int:
             parent[id] = id = parent.get(up, up)
         return id
 
-    for received, ids in sorted(_sets(fragments)):
+    for received, ids in sorted(_sets(fragments, hubs_of(fragments, as_of))):
         first = find(ids[0])
         for id in ids[1:]:
             parent[find(id)] = first
@@ -29,10 +31,10 @@ def connected_since(fragments: Iterable[Fragment], a: Id, b: Id) -> int:
     return 0
 
 
-def _sets(fragments: Iterable[Fragment]) -> Iterable[tuple[int, list[Id]]]:
+def _sets(fragments: Iterable[Fragment], hubs: set[Id]) -> Iterable[tuple[int, list[Id]]]:
     for fragment in fragments:
-        if fragment.hub:
+        if fragment.id in hubs:
             continue
         for key, sighting in fragment.sets.items():
-            ids = [id for id in ids_of(key) if id not in fragment.shared]
+            ids = [id for id in ids_of(key) if id not in hubs]
             yield min(received for _, received in sighting.seen), ids

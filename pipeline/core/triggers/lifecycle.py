@@ -71,7 +71,7 @@ def _late_by(case: Case, order: Purchase, told: Told, episode: Episode) -> str:
 
 
 def _known(case: Case, received: int, fragment: Id, home: Id) -> tuple[int, str]:
-    merged = connected_since(case.person.fragments, fragment, home)
+    merged = connected_since(case.person.fragments, fragment, home, case.as_of)
     return (merged, "identity_merge") if merged > received else (received, "late_purchase")
 
 
