@@ -517,6 +517,35 @@ def test_a_removal_after_the_trigger_fired_withdraws_nothing() -> None:
     assert final(facts) == [("fired", None, clock(60))]
 
 
+def test_an_order_after_the_cart_was_cleared_recovers() -> None:
+    facts = Facts()
+    facts.add(0, JANE)
+    facts.snapshot(100, JANE, "")
+    facts.order(101, JANE, "A", "cart-1")
+    assert final(facts) == [("recovered", None, clock(60))]
+
+
+def test_a_revocation_withdraws_what_was_recovered() -> None:
+    facts = Facts()
+    facts.add(0, JANE)
+    facts.order(100, JANE)
+    facts.consent(200, JANE, "revoked")
+    assert final(facts) == [("retracted", "consent", clock(60))]
+
+
+def test_a_trigger_whose_cart_stays_with_the_other_side_of_a_split_is_withdrawn() -> None:
+    facts = Facts()
+    facts.observe(0, BOTH)
+    facts.add(1, "email:jane@example.com", "A")
+    facts.checkout(2, "email:joe@example.com")
+    facts.unlink(200, BOTH)
+    facts.view(201, "email:joe@example.com")
+    assert {(one["status"], one["reason"], one["family"]) for one in newest(play(facts))} == {
+        ("retracted", "emptied", "checkout"),
+        ("fired", None, "cart"),
+    }
+
+
 def test_a_late_absorption_withdraws_and_the_lines_are_not_told_again() -> None:
     facts = Facts()
     facts.add(0, JANE, "A", None)

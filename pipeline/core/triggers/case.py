@@ -53,6 +53,16 @@ class Case:
         """The episode that has the change now."""
         return self._holders.get((cover.event, cover.source))
 
+    def has(self, cover: Cover) -> bool:
+        """Whether the change is one of the person, in an episode or not."""
+        return any(
+            (change.event, change.source) == (cover.event, cover.source)
+            for fragment in self.person.fragments
+            for cart in fragment.carts.values()
+            for change in cart.changes
+            if self.as_of is None or change.received <= self.as_of
+        )
+
     def heir(self, episode: Episode) -> Episode:
         """Where an episode's lines went in the end."""
         while episode.successor is not None and (heir := self._holders.get(episode.successor)) is not None:

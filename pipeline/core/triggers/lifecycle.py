@@ -1,8 +1,9 @@
 """What becomes of a trigger that was fired, once more is known. Retraction is final.
 
-* An order at or before `fired_at` that closed the cart, or a change that emptied or absorbed it: retracted.
+* An order at or before `fired_at` that closed the cart, or a change that emptied or absorbed it: retracted. So is a
+  trigger whose cart never held anything, now that its person was split.
 * An order after that, before `send_not_before`: retracted too; within `recovery_window`: recovered.
-* A consent withdrawn before the trigger expires: retracted.
+* A consent withdrawn before the trigger expires: retracted, and recovered ones too, whatever came first.
 * Two persons became one and both had been told: the earliest trigger stays.
 Activity, additions and another profile id change nothing.
 """
@@ -16,6 +17,7 @@ import msgspec
 from pipeline.core.episode import Episode, Purchase
 from pipeline.core.fragment import Click
 from pipeline.core.ledger import Told
+from pipeline.core.purchases import purchases
 from pipeline.core.times import DAY
 from pipeline.core.touchpoint import Id
 from pipeline.core.triggers.case import Case
@@ -34,14 +36,16 @@ def review(case: Case) -> None:
 def _follow(case: Case, told: Told) -> None:
     episode = case.holder(told.covers[0])
     if episode is None:
+        if case.has(told.covers[0]):
+            _retract(case, told, "emptied")
         return
     reason = _withdrawn_by(case, told, episode)
-    if reason is None and told.status == "fired" and case.now < told.expires_at:
+    if reason is None and case.now < told.expires_at:
         reason = "consent" if any(case.addressing.refused(channel) for channel in told.channels) else None
     if reason is not None:
         _retract(case, told, reason)
         return
-    order = case.heir(episode).order
+    order = _order_after(case, episode)
     if order is not None and told.fired_at < order.time <= told.fired_at + case.policy.recovery_window:
         via_link = any(_leads_back(told, click, order) for click in _clicks(case))
         if told.status != "recovered" or (via_link and not told.via_link):
@@ -53,12 +57,25 @@ def _withdrawn_by(case: Case, told: Told, episode: Episode) -> str | None:
     ended_at = episode.ended_at
     if episode.end in ("emptied", "superseded") and ended_at is not None and ended_at <= told.fired_at:
         return episode.end
-    order = case.heir(episode).order
+    order = _order_after(case, episode)
     if order is None:
         return None
     if order.time <= told.fired_at:
         return _late_by(case, order, told, episode)
     return "purchase_before_send" if order.time < told.send_not_before else None
+
+
+def _order_after(case: Case, episode: Episode) -> Purchase | None:
+    """The order that ended a cart's life, or the first one after the shopper had emptied the cart: who clears a cart on
+    the way to the till has bought all the same."""
+    heir = case.heir(episode)
+    if heir.end != "emptied" or heir.ended_at is None:
+        return heir.order
+    for order in purchases(case.person.fragments, case.as_of):
+        meant = case.policy.any_order == "cancel" or heir.key in order.names or order.skus & heir.last.lines.keys()
+        if order.time >= heir.ended_at and meant:
+            return order
+    return None
 
 
 def _late_by(case: Case, order: Purchase, told: Told, episode: Episode) -> str:
