@@ -8,7 +8,7 @@ only if a block differs from the one published.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import xxhash
@@ -20,11 +20,28 @@ from pipeline.core.effects import Output
 from pipeline.core.fragment import Fragment
 from pipeline.core.grouping import PersonIds
 from pipeline.core.identifiers import Registry
-from pipeline.core.person import Person, View, view
+from pipeline.core.person import Deeds, Person, View, deeds, in_order, presence, sooner
 from pipeline.core.seat import Seat
 from pipeline.core.touchpoint import Id
 
+KEPT_MAX = 50_000
+
 _json = msgspec.json.Encoder().encode
+
+
+class Part(NamedTuple):
+    """Some blocks of a document as JSON, and their digests."""
+
+    blocks: dict[str, bytes]
+    digests: dict[str, int]
+
+
+class Kept(NamedTuple):
+    """The part of a person's document that holds until a fact or its time changes it."""
+
+    group: PersonIds
+    deeds: Deeds
+    part: Part
 
 
 class Publisher:
@@ -41,6 +58,7 @@ class Publisher:
     ) -> None:
         self._registry, self._out, self._count = registry, out, count
         self._fragment_of, self._seat_of, self._put = fragment_of, seat_of, put
+        self._kept: dict[Id, Kept] = {}
         self._interval = registry.policy.publish.min_interval
 
     def person(self, group: PersonIds) -> Person:
@@ -77,35 +95,60 @@ class Publisher:
                 self._redirect(name, seat, profile_id, now)
         return move
 
-    def document(self, group: PersonIds, kind: Kind, now: int, *, last: bool = False) -> None:
-        """Publishes the person's document if it is due and differs from the published one. last: it is due now."""
+    def document(self, group: PersonIds, kind: Kind, now: int, *, fresh: bool = True, last: bool = False) -> None:
+        """Publishes the person's document if it is due and differs from the published one. fresh: more than being there
+        may have changed. last: the document is due now."""
         seat = self._seat_of(group.owner)
+        if fresh:
+            self.forget(group)
         if not kind.at_once and not last and now < seat.published + self._interval:
             seat.due = seat.published + self._interval
             self._put(group.owner, seat)
             return
         person = self.person(group)
-        ledger = {trigger: told for name in group.ids for trigger, told in self._seat_of(name).told.items()}
-        seen = view(person, now, self._registry, ledger)
-        blocks = self._encoded(seen)
-        digests = {name: xxhash.xxh3_64_intdigest(block) for name, block in blocks.items()}
-        seat.due, seat.changes = 0, seen.next_change or 0
+        kept = self._deeds(person, group, now)
+        seen = presence(person, now, self._registry, kept.deeds.orders)
+        part = self._part(seen.blocks)
+        seat.due, seat.changes = 0, sooner(seen.next_change, kept.deeds.next_change) or 0
         self._put(group.owner, seat)
+        digests = part.digests | kept.part.digests
         if not kind.at_once and digests == seat.digests:
             return
-        changed = [name for name in {**seat.digests, **digests} if seat.digests.get(name) != digests.get(name)]
+        changed = [name for name in seat.digests | digests if seat.digests.get(name) != digests.get(name)]
         seat.digests, seat.target, seat.published = digests, person.profile_id, now
         seat.revision += 1
-        self._document(person.profile_id, seat.revision, seen, blocks, now)
+        self._document(person.profile_id, seat.revision, seen.updated_at, self._fitting(seen, part, kept), now)
         self._change(person.profile_id, seat.revision, kind, changed, now)
 
-    def _encoded(self, seen: View) -> dict[str, bytes]:
+    def forget(self, group: PersonIds) -> None:
+        """The kept part of the person's document holds no longer."""
+        self._kept.pop(group.owner, None)
+
+    def _deeds(self, person: Person, group: PersonIds, now: int) -> Kept:
+        kept = self._kept.get(group.owner)
+        if kept is not None and kept.group is group and (kept.deeds.next_change or now + 1) > now:
+            return kept
+        ledger = {trigger: told for name in group.ids for trigger, told in self._seat_of(name).told.items()}
+        known = deeds(person, now, self._registry, ledger)
+        if len(self._kept) >= KEPT_MAX:
+            self._kept.clear()
+        kept = self._kept[group.owner] = Kept(group, known, self._part(known.blocks))
+        return kept
+
+    def _part(self, blocks: dict[str, Any]) -> Part:
+        encoded = {name: _json(block) for name, block in blocks.items()}
+        return Part(encoded, {name: xxhash.xxh3_64_intdigest(block) for name, block in encoded.items()})
+
+    def _fitting(self, seen: View, part: Part, kept: Kept) -> dict[str, bytes]:
         """The blocks as JSON; cut with a mark if they are more than a record may hold."""
-        blocks = {name: _json(block) for name, block in seen.blocks.items()}
+        blocks = in_order(part.blocks | kept.part.blocks)
         most = self._registry.policy.bounds.document_bytes
         if sum(map(len, blocks.values())) > most:
             self._count("documents_cut")
-            blocks = {name: _json(block) for name, block in shorten(seen.blocks, most).items()}
+            self.forget(kept.group)
+            blocks = {
+                name: _json(block) for name, block in shorten(in_order(seen.blocks | kept.deeds.blocks), most).items()
+            }
         return blocks
 
     def _plain(self, group: PersonIds, name: Id) -> str | None:
@@ -138,12 +181,12 @@ class Publisher:
         row = {"profile_id": profile_id, "revision": seat.revision, "status": "merged", "merged_into": target}
         self._out(Output("profiles", profile_id, _json(row), f"{profile_id}:{seat.revision}", now))
 
-    def _document(self, profile_id: str, revision: int, seen: View, blocks: dict[str, bytes], now: int) -> None:
+    def _document(self, profile_id: str, revision: int, updated_at: int, blocks: dict[str, bytes], now: int) -> None:
         members = [b'"%b":%b' % (name.encode(), block) for name, block in blocks.items()]
         value = b'{"profile_id":"%b","revision":%d,"status":"active","updated_at":"%b","as_of":"%b",%b}' % (
             profile_id.encode(),
             revision,
-            times.text(seen.updated_at).encode(),
+            times.text(updated_at).encode(),
             times.text(now).encode(),
             b",".join(members),
         )

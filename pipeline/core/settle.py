@@ -102,7 +102,7 @@ class Settler:
             if group is not None and group not in touched:
                 touched.append(group)
                 if self._documents:
-                    self._publisher.document(group, Kind("updated", event or "sweep"), now)
+                    self._publisher.document(group, Kind("updated", event or "sweep"), now, fresh=cause.judge)
         if self._concerns_triggers(root, cause, now):
             self._triggers(root, touched, cause.judge, now, caught_up_to)
         self._arm(root, touched, now, self._seat(root).wake)
@@ -181,13 +181,16 @@ class Settler:
     def _triggers(self, root: Id, touched: list[PersonIds], changed: bool, now: int, caught_up_to: int) -> None:
         """Judges the persons whose alarm has come; if a fact that triggers depend on or the grouping changed, all with
         carts: what was told may be wrong now, and what seemed closed or blocked may be due."""
+        judge = self._judge
         if self._clock is Clock.RECORD:
             self._by_instants(root, changed, now)
+            for group in touched:
+                self._publisher.forget(group)
             return
-        judge = self._judge
         for group in touched:
             if 0 < judge.alarm(group.ids) <= now or (changed and judge.has_carts(group.ids)):
                 judge.judge(self._publisher.person(group), group, now, caught_up_to, None)
+                self._publisher.forget(group)
 
     def _by_instants(self, root: Id, changed: bool, now: int) -> None:
         """Judges the cluster at each instant since the last evaluation, by what was known then."""
