@@ -143,6 +143,15 @@ def test_any_order_closes_the_cart_and_leaves_its_lines() -> None:
     assert episode.quiet == []
 
 
+def test_what_an_order_left_in_the_cart_leaves_with_a_later_one() -> None:
+    facts = Facts()
+    facts.add(0, JANE, "A B")
+    facts.order(5, JANE, "Z")
+    facts.order(9, JANE, "A")
+    (episode,) = of(facts)
+    assert (episode.end, episode.ended_at, lines(episode)) == ("cancelled_by_order", at(5), {"B": 1})
+
+
 def test_any_order_leaves_the_cart_open_where_the_policy_says_so() -> None:
     facts = Facts(KEEP)
     facts.add(0, JANE, "A")

@@ -165,6 +165,28 @@ def test_a_cart_due_within_a_day_of_a_trigger_is_capped() -> None:
     assert final(facts) == [("fired", None, clock(60)), ("suppressed", "cap_24h", clock(560))]
 
 
+def test_a_cart_due_soon_after_a_trigger_is_part_of_its_group_whatever_the_caps() -> None:
+    facts = Facts(NO_CONSENT_NEEDED + "cap_24h = 2\n")
+    facts.add(0, JANE, "A", "cart-1")
+    facts.add(500, JANE, "B", "cart-2")
+    assert final(facts) == [("fired", None, clock(60)), ("suppressed", "cap_24h", clock(560))]
+
+
+def test_a_later_step_of_the_same_cart_is_no_second_message_of_the_group() -> None:
+    facts = Facts(NO_CONSENT_NEEDED + 'cap_24h = 2\nsteps = ["0m", "12h"]\n')
+    facts.add(0, JANE)
+    assert [status for status, _, _ in final(facts)] == ["fired", "fired"]
+
+
+def test_a_cart_bought_after_the_deadline_does_not_travel_with_the_lead() -> None:
+    facts = Facts(NO_CONSENT_NEEDED + 'any_order = "keep"\n')
+    facts.add(0, JANE, "A", "cart-1")
+    facts.add(0, JANE, "B", "cart-2")
+    facts.order(61, JANE, "B")
+    record = only(facts)
+    assert (record["cart"]["cart_id"], record["other_carts"]) == ("cart-1", [])
+
+
 def test_a_cart_due_a_day_after_a_trigger_is_not() -> None:
     facts = Facts()
     facts.add(0, JANE, "A", "cart-1")
@@ -253,6 +275,16 @@ def test_an_address_that_becomes_known_lets_a_suppressed_trigger_fire() -> None:
     facts.add(0, "cookie:c-1")
     facts.put("profile.updated", 200, JANE, Data())
     assert told(play(facts))[-1] == ("fired", None, clock(60))
+
+
+def test_a_cart_changed_since_waits_for_its_new_deadline() -> None:
+    facts = Facts()
+    facts.add(0, "cookie:c-1")
+    facts.add(200, JANE, "B")
+    assert told(play(facts)) == [
+        ("suppressed", "not_addressable", clock(60)),
+        ("fired", None, clock(260)),
+    ]
 
 
 def test_an_address_that_becomes_known_too_late_does_not() -> None:
@@ -650,6 +682,38 @@ def test_sides_of_a_split_that_shared_a_cart_publish_under_different_ids() -> No
     facts.add(2 * DAY, "customer:C-2 cookie:c-1", "C")
     records = newest(play(facts))
     assert len({one["trigger_id"] for one in records}) == len(records) >= 2
+
+
+def test_both_sides_of_a_split_go_on_without_using_each_others_ids() -> None:
+    facts = Facts()
+    facts.add(0, JOE, "A")
+    facts.add(180, "customer:C-2 cookie:c-2", "B")
+    facts.observe(0, "customer:C-1 email:joe@example.com", late=300)
+    facts.add(2 * DAY, "email:joe@example.com", "D")
+    facts.add(2 * DAY + 90, "customer:C-2 cookie:c-2", "E")
+    records = newest(play(facts))
+    assert len({one["episode_id"] for one in records}) == 2
+
+
+def test_the_side_of_a_split_that_has_the_change_knows_what_it_was_told() -> None:
+    facts = Facts()
+    facts.add(0, "cookie:c-2", "A")
+    facts.observe(90, "customer:C-2 email:jane@example.com")
+    facts.add(100, "customer:C-2 cookie:c-2", "B")
+    facts.observe(300, "customer:C-3 cookie:c-2")
+    records = play(facts)
+    assert [one["deadline_at"] for one in records if one["status"] == "fired"] == [clock(160)]
+
+
+def test_the_side_of_a_split_that_goes_on_with_the_id_knows_the_numbers_used() -> None:
+    facts = Facts()
+    facts.observe(0, "customer:C-2 cookie:c-2 email:jane@example.com")
+    facts.add(1, "cookie:c-2", "A")
+    facts.add(2 * DAY, "customer:C-2", "B")
+    facts.observe(3 * DAY, "customer:C-3 cookie:c-2 email:joe@example.com")
+    facts.add(5 * DAY, "cookie:c-2", "C")
+    fired = [one["trigger_id"] for one in play(facts) if one["status"] == "fired"]
+    assert len(fired) == len(set(fired)) == 3
 
 
 def test_an_entry_is_kept_as_long_as_it_can_matter() -> None:
