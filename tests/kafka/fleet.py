@@ -1,4 +1,4 @@
-"""Worker processes with the counting core, what feeds them and what they made of it, on a real broker."""
+"""Worker processes, what feeds them and what they made of it, on a real broker."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from tests.kafka.counting import Counted
 from tests.kafka.eventually import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
-START = times.parse("2026-03-01T10:00:00Z")
+COUNTING = ("tests.kafka.counting",)
+START = times.parse("2024-03-01T10:00:00Z")
 STEP = 10 * times.MILLISECOND
 
 
@@ -35,14 +36,15 @@ class Record(NamedTuple):
 class Worker:
     """One process. What it says goes to `log`."""
 
-    def __init__(self, settings: Settings, log: Path) -> None:
+    def __init__(self, settings: Settings, log: Path, command: Sequence[str]) -> None:
         self.log = log
         self.stats_path = log.with_suffix(".json")
         self.settings = dataclasses.replace(settings, stats_file=self.stats_path)
         environment = {**os.environ, **self.settings.environment()}
         with log.open("wb") as out:
-            command = [sys.executable, "-m", "tests.kafka.counting"]
-            self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=out)
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", *command], cwd=ROOT, env=environment, stdout=out, stderr=out
+            )
 
     @property
     def said(self) -> str:
@@ -78,13 +80,14 @@ class Worker:
 
 
 class Fleet:
-    """Workers of one prefix. Leaving the context kills what still runs."""
+    """Workers of one prefix. `command`: the module they run, and its arguments. Leaving the context kills what
+    still runs."""
 
-    def __init__(self, settings: Settings, directory: Path) -> None:
+    def __init__(self, settings: Settings, directory: Path, command: Sequence[str] = COUNTING) -> None:
         self.settings = settings
         self.workers: list[Worker] = []
         self.sent: Counter[str] = Counter()
-        self._directory = directory
+        self._directory, self._command = directory, command
         self._count = 0
         self._producer = Producer({**settings.librdkafka(), "linger.ms": 5, "message.max.bytes": 2_000_000})
         apply(settings)
@@ -100,7 +103,7 @@ class Fleet:
 
     def start(self, **changes: Any) -> Worker:
         log = self._directory / f"worker-{len(self.workers)}.log"
-        self.workers.append(Worker(dataclasses.replace(self.settings, **changes), log))
+        self.workers.append(Worker(dataclasses.replace(self.settings, **changes), log, self._command))
         return self.workers[-1]
 
     def send(self, names: Iterable[str], type: str = "page.viewed") -> None:
