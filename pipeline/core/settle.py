@@ -83,35 +83,37 @@ class Settler:
 
     def _cluster(self, root: Id, cause: Cause, due: bool, now: int, caught_up_to: int) -> None:
         before = self._groupings.get(root)
-        if before is not None and before.settled and not cause.regroup and not due:
-            self._refresh(root, before, cause, now, caught_up_to)
+        if before is not None and before.settled and not cause.regroup:
+            self._refresh(root, before, cause, due, now, caught_up_to)
             return
         grouped, touched = self._regroup(root, cause, before)
         if due:
             touched += [group for group in grouped.groups if group not in touched and self._is_due(group, now)]
         if self._documents:
             self._publish(touched, grouped, cause, now)
-        self._triggers(root, touched, cause.judge or grouped is not before, now, caught_up_to)
+        self._triggers(root, touched, True, now, caught_up_to)
         self._arm(root, grouped.groups, now)
 
-    def _refresh(self, root: Id, grouped: Grouping, cause: Cause, now: int, caught_up_to: int) -> None:
-        """Nobody joined or left: the persons whose facts changed are viewed."""
-        touched: list[PersonIds] = []
-        for name, event in cause.events.items():
-            group = grouped.group_of.get(name)
-            if group is not None and group not in touched:
-                touched.append(group)
-                if self._documents:
-                    self._publisher.document(group, Kind("updated", event or "sweep"), now, fresh=cause.judge)
-        if self._concerns_triggers(root, cause, now):
-            self._triggers(root, touched, cause.judge, now, caught_up_to)
-        self._arm(root, touched, now, self._seat(root).wake)
+    def _refresh(self, root: Id, grouped: Grouping, cause: Cause, due: bool, now: int, caught_up_to: int) -> None:
+        """Nobody joined or left: the persons whose facts changed or whose time has come are viewed."""
+        touched = {
+            grouped.group_of[name].owner: event for name, event in cause.events.items() if name in grouped.group_of
+        }
+        if due:
+            owners = [group.owner for group in grouped.groups if self._is_due(group, now)]
+            touched = dict.fromkeys(owners, "") | touched
+        groups = [grouped.group_of[owner] for owner in touched]
+        if self._documents:
+            for group in groups:
+                kind = Kind("updated", touched[group.owner] or "sweep")
+                self._publisher.document(group, kind, now, fresh=cause.judge)
+        if due or self._concerns_triggers(root, cause, now):
+            self._triggers(root, groups, cause.judge, now, caught_up_to)
+        self._arm(root, grouped.groups if due else groups, now, self._seat(root).wake)
 
     def _regroup(self, root: Id, cause: Cause, before: Grouping | None) -> tuple[Grouping, list[PersonIds]]:
         """The persons of the cluster, and those that this epoch concerns."""
         shard = self._shard
-        if before is not None and before.settled and not cause.regroup:
-            return before, [group for group in before.groups if not cause.events.keys().isdisjoint(group.ids)]
         grouped = grouping(shard.clusters[root], shard.fragment, self._registry)
         self._groupings[root] = grouped
         if before is None:
