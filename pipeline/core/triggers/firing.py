@@ -3,7 +3,7 @@
 Carts due at one deadline are a group: the lead (highest stage, then latest change, then highest value) is tried first,
 then the next; once one fires, the others travel with it. The same contents are never told twice for the same step, and
 what a live trigger covers is told. A suppressed trigger is revised under its id when the facts change; it never fires
-because time passed, nor for a cart that was changed since: that one has a deadline to come.
+because time passed.
 """
 
 from __future__ import annotations
@@ -83,8 +83,7 @@ def _covers(case: Case, cover: Cover, episode: Episode) -> bool:
 def _judge(case: Case, due: Due) -> None:
     told = _proposed(case, due)
     known = case.told.get(told.trigger_id)
-    left_behind = too_old(case, due.deadline) or due.quiet.until is not None
-    if known is not None and known.deadline_at == due.deadline and left_behind:
+    if known is not None and known.deadline_at == due.deadline and too_old(case, due.deadline):
         return
     reach = Reach(*case.addressing.channels(due.episode))
     why = reasons(case, due, reach)
