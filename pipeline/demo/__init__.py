@@ -3,6 +3,7 @@ without Kafka, and whether both say the same about everybody."""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
@@ -96,11 +97,13 @@ def _compare(live: Outcome, replayed: Outcome) -> bool:
 
 def _what_next(directory: Path) -> None:
     file, outputs = directory / "touchpoints.jsonl", directory / "outputs"
+    selvedge = "selvedge" if shutil.which("selvedge") else ".venv/bin/selvedge"
     print(
         f"""
+This broker was librdkafka's in-process mock, which is at least once under crashes; on Kafka it is exactly once.
 Try next:
-  selvedge explain --input {file} cookie:{SHOWCASE.cookie} loyalty:{SHOWCASE.loyalty}
-  selvedge explain --input {file} cookie:{SHOWCASE.cookie}
-  grep retracted {outputs}/triggers.jsonl
-  selvedge replay --until 2026-03-20T00:00:00Z --output {outputs} {file}"""
+  {selvedge} explain --input {file} cookie:{SHOWCASE.cookie} loyalty:{SHOWCASE.loyalty}
+  {selvedge} explain --input {file} cookie:{SHOWCASE.cookie}
+  {selvedge} replay --until 2026-03-20T00:00:00Z --output {outputs} {file}
+  grep retracted {outputs}/triggers.jsonl"""
     )

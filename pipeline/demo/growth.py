@@ -53,9 +53,9 @@ def _facts(document: Document) -> list[str]:
     facts = [f"{document['lineage']['touchpoints']} touchpoints"]
     facts += [f"cart {cart['value']} {cart['currency']}{' idle' if cart['idle'] else ''}" for cart in carts]
     if commerce.get("order_count"):
-        facts.append(f"{commerce['order_count']} orders, {commerce['ltv']} {commerce['currency']}")
+        facts.append(f"orders {commerce['order_count']}, {commerce['ltv']} {commerce['currency']}")
     if commerce.get("returns", {}).get("count"):
-        facts.append(f"{commerce['returns']['count']} returned")
+        facts.append(f"returned {commerce['returns']['count']}")
     facts += [f"{channel} consent" for channel, granted in _consents(document) if granted]
     return facts
 
