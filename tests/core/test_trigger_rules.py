@@ -296,6 +296,17 @@ def test_steps_follow_while_the_cart_stays_as_it_is() -> None:
     assert len({one["trigger_id"] for one in records}) == 3
 
 
+def test_a_change_moves_the_later_steps_with_it() -> None:
+    facts = Facts(NO_CONSENT_NEEDED + 'steps = ["0m", "24h"]\n')
+    facts.add(0, JANE)
+    facts.add(500, JANE, "B")
+    assert [(one["step"], one["status"], one["deadline_at"]) for one in play(facts)] == [
+        (1, "fired", clock(60)),
+        (1, "suppressed", clock(560)),
+        (2, "fired", clock(560 + DAY)),
+    ]
+
+
 def test_an_order_cancels_later_steps() -> None:
     facts = Facts(NO_CONSENT_NEEDED + 'steps = ["0m", "24h"]\n')
     facts.add(0, JANE)
