@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from pipeline.core import seat as seats_of
 from pipeline.core.dedup import Dedup
 from pipeline.core.events import ADDRESS, CART, MESSAGE, ORDER, UNLINKED
 from pipeline.core.facts.sightings import weaker_since
+from pipeline.core.fit import encode_within
 from pipeline.core.fold import fold
 from pipeline.core.fragment import Fragment, ids_of, set_key
 from pipeline.core.identifiers import Registry
@@ -32,13 +34,12 @@ from pipeline.core.unionfind import Index
 JUDGED = CART | ORDER | MESSAGE | ADDRESS | {"consent.changed"}
 
 _VERSION = struct.Struct(">q")
-_encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Fragment).decode
 
 
-def encode_fragment(fragment: Fragment) -> bytes:
-    """A fragment's row: its version, then the fragment."""
-    return _VERSION.pack(fragment.version) + _encode(fragment)
+def encode_fragment(fragment: Fragment, most: int) -> bytes:
+    """A fragment's row: its version, then the fragment in `most` bytes."""
+    return _VERSION.pack(fragment.version) + encode_within(fragment, most)
 
 
 def decode_fragment(row: bytes) -> Fragment:
@@ -100,8 +101,9 @@ class Shard:
             registry, durable=durable, post=post, born=self._born, hub=self._became_hub, lost=self._lost_root
         )
         key = registry.key
-        self.fragments: Rows[Fragment] = Rows(encode_fragment, decode_fragment, key, durable=durable)
-        self.replicas: Rows[Fragment] = Rows(encode_fragment, decode_fragment, key, durable=durable)
+        encode = partial(encode_fragment, most=registry.policy.bounds.fragment_bytes)
+        self.fragments: Rows[Fragment] = Rows(encode, decode_fragment, key, durable=durable)
+        self.replicas: Rows[Fragment] = Rows(encode, decode_fragment, key, durable=durable)
         self.seats: Rows[Seat] = Rows(seats_of.encode, seats_of.decode, key, durable=durable)
         self.dedup = Dedup(registry.policy.identity.dedup_window, durable=durable)
         self.timers = Timers()
