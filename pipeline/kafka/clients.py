@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
@@ -108,9 +109,16 @@ def _offsets(
         try:
             return {(one.topic, one.partition): answer.result().offset for one, answer in answers.items()}
         except KafkaException:
+            _look_for_leaders(client)
             if time.monotonic() > deadline:
                 raise
             time.sleep(RETRY_S)
+
+
+def _look_for_leaders(client: AdminClient) -> None:
+    """By itself librdkafka goes on asking the former leader of a partition for minutes."""
+    with suppress(KafkaException):
+        client.list_topics(timeout=ANSWER_S)
 
 
 def retry(action: Callable[[], Any], giving_up: Callable[[], bool] = lambda: False) -> None:
