@@ -22,6 +22,7 @@ from pipeline.core.grouping import PersonIds
 from pipeline.core.identifiers import Registry
 from pipeline.core.person import Deeds, Person, View, deeds, in_order, presence, sooner
 from pipeline.core.seat import Seat
+from pipeline.core.times import MINUTE
 from pipeline.core.touchpoint import Id
 
 KEPT_MAX = 50_000
@@ -59,7 +60,7 @@ class Publisher:
         self._registry, self._out, self._count = registry, out, count
         self._fragment_of, self._seat_of, self._put = fragment_of, seat_of, put
         self._kept: dict[Id, Kept] = {}
-        self._interval = registry.policy.publish.min_interval
+        self.interval = registry.policy.publish.min_interval
 
     def person(self, group: PersonIds) -> Person:
         fragments = [fragment for fragment in map(self._fragment_of, group.anchors) if fragment is not None]
@@ -101,8 +102,8 @@ class Publisher:
         seat = self._seat_of(group.owner)
         if fresh:
             self.forget(group)
-        if not kind.at_once and not last and now < seat.published + self._interval:
-            seat.due = seat.published + self._interval
+        if not kind.at_once and not last and now < seat.published + self.interval:
+            seat.due = seat.published + self.interval
             self._put(group.owner, seat)
             return
         person = self.person(group)
@@ -119,6 +120,11 @@ class Publisher:
         seat.revision += 1
         self._document(person.profile_id, seat.revision, seen.updated_at, self._fitting(seen, part, kept), now)
         self._change(person.profile_id, seat.revision, kind, changed, now)
+
+    def pace(self, behind: int) -> None:
+        """behind: how far reading is behind the clock. A document of a person that is still being caught up with would
+        be replaced soon: it waits as long as that, up to a minute."""
+        self.interval = max(self._registry.policy.publish.min_interval, min(behind, MINUTE))
 
     def forget(self, group: PersonIds) -> None:
         """The kept part of the person's document holds no longer."""

@@ -43,6 +43,7 @@ class Settler:
 
     def settle(self, now: int, caught_up_to: int) -> None:
         shard = self._shard
+        self._publisher.pace(now - caught_up_to)
         due = dict.fromkeys(shard.timers.due(now))
         dirty, shard.dirty = shard.dirty, {}
         for root in due:

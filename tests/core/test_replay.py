@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from pipeline.core.group import Group
 from pipeline.core.identifiers import Registry
 from pipeline.core.policy import load
 from pipeline.core.replay import Replay, replay
+from pipeline.core.times import SECOND
 from pipeline.core.touchpoint import Id, Touchpoint
 from tests.core.touchpoints import touchpoint
 from tests.published import Published
@@ -144,3 +146,24 @@ def test_a_document_larger_than_a_record_is_cut_with_a_mark() -> None:
     document = shop.profiles[profile_id(L1)]
     assert document["cut"] == ["identifiers"]
     assert document["identity"]["size"] == 6
+
+
+def test_a_worker_that_is_behind_publishes_documents_less_often_and_identities_at_once() -> None:
+    group = Group(Registry(load("")), "wall")
+    group.add(0)
+    start = seen("e", 0, COOKIE).time
+    shop = Published()
+    documents = []
+    for second in range(100):
+        group.touch(0, seen(f"e{second}", 0, COOKIE))
+        if second == 50:
+            group.touch(0, seen("login", 0, L1, COOKIE))
+        behind = start if second < 90 else start + second * SECOND
+        effects = group.drain(start + second * SECOND, behind)
+        documents += [second for output in effects.outputs if output.topic == "profiles"]
+        for output in effects.outputs:
+            shop.take(output)
+        if second == 50:
+            assert L1 in shop.identities
+    assert len([second for second in documents if second < 90]) <= 3
+    assert shop.profiles[profile_id(COOKIE)]["lineage"]["touchpoints"] == 101
