@@ -33,17 +33,13 @@ class Basket:
         self._recovery_url: str | None = None
         self._expires_at = 0
 
-    def change(
-        self, change: Change, fragment: Id, moved: Iterable[tuple[str, Lines]], near: Iterable[Purchase]
-    ) -> None:
-        """moved: lines that come in from implicit carts, with their keys. near: orders up to `skew` before."""
+    def change(self, change: Change, fragment: Id, moved: Iterable[Lines], near: Iterable[Purchase]) -> None:
+        """moved: lines that come in from implicit carts. near: orders up to `skew` before."""
         time = change.time
         self.expire(time)
         before = lines = self.lines
-        absorbed = []
-        for key, others in moved:
+        for others in moved:
             lines = _add(lines, others.values(), time, self._lines_max)
-            absorbed.append(key)
         lines = self._apply(lines, change)
         self._learn(change)
         rises = bool(lines) and change.stage == "checkout" and self._stage != "checkout"
@@ -51,8 +47,6 @@ class Basket:
             self._changed(change, fragment, lines)
         else:
             self._noticed(change, fragment)
-        if absorbed and self._open is not None:
-            self._open.absorbed = self._open.absorbed + absorbed
         if self.lines:
             self._late(time, near)
 

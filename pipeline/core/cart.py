@@ -20,8 +20,8 @@ from pipeline.core.purchases import purchases
 from pipeline.core.quiet import Activities, mark_quiet
 from pipeline.core.touchpoint import Id
 
-Arrivals = dict[Ref, list[tuple[str, Lines]]]
-"""Change of a cart with an id -> implicit carts whose lines move in by it."""
+Arrivals = dict[Ref, list[Lines]]
+"""Change of a cart with an id -> lines of implicit carts that move in by it."""
 
 
 Kept = list[tuple[Change, Id]]
@@ -141,7 +141,7 @@ def _walk(
             near = orders[bisect_left(times, change.time - skew) : done]
             basket.change(change, fragment, arrivals.get(ref, ()), near)
         elif lines := basket.move_out(change.time, ref):
-            arrivals.setdefault(ref, []).append((key, lines))
+            arrivals.setdefault(ref, []).append(lines)
     for order in orders[done:]:
         basket.order(order)
     return basket.finish()

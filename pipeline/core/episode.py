@@ -89,8 +89,8 @@ class Episode(msgspec.Struct):
     """key: of the cart. cart_id: None for an implicit cart. points: at least one; the last is the newest state before
     the end. changes: all since it opened, with those that changed nothing. lines: what the cart holds now: after
     `converted_partial` and `cancelled_by_order` what was not bought, nothing once a newer episode of the cart exists.
-    ended_at: time of the end. order: what ended it. successor: the change that moved its lines away. absorbed: keys of
-    carts whose lines moved here. quiet: its quiet points, oldest first. idle_at: from when on the cart is idle."""
+    ended_at: time of the end. order: what ended it. successor: the change that moved its lines away. quiet: its quiet
+    points, oldest first. idle_at: from when on the cart is idle."""
 
     key: str
     cart_id: str | None
@@ -102,7 +102,6 @@ class Episode(msgspec.Struct):
     ended_at: int | None = None
     order: Purchase | None = None
     successor: Ref | None = None
-    absorbed: list[str] = []
     quiet: list[Quiet] = []
     idle_at: int = 0
 
