@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-import msgspec
+import orjson
 
 from pipeline.core.effects import Output
 from pipeline.core.fragment import Fragment
@@ -16,7 +16,7 @@ from pipeline.core.times import SECOND
 from pipeline.core.touchpoint import Id
 from pipeline.core.trigger import evaluate
 
-_json = msgspec.json.Encoder().encode
+_json = orjson.dumps
 
 
 class Judge:

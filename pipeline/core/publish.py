@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
+import orjson
 import xxhash
 
 from pipeline.core import times
@@ -27,7 +28,7 @@ from pipeline.core.touchpoint import Id
 
 KEPT_MAX = 50_000
 
-_json = msgspec.json.Encoder().encode
+_json = orjson.dumps
 
 
 class Part(NamedTuple):
