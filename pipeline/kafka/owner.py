@@ -17,12 +17,12 @@ from typing import Protocol
 from confluent_kafka import KafkaException
 from faust.types import TP
 
+from pipeline.kafka.blocks import Block
 from pipeline.kafka.committer import Committer
 from pipeline.kafka.failstop import Stop, fail_stop
 from pipeline.kafka.intake import Core, Intake, Lease
 from pipeline.kafka.recovery import SOURCES, Kept, Lost, Recovery, Shard, Withdrawn
 from pipeline.kafka.state import Position
-from pipeline.kafka.transport import Block
 from pipeline.settings import Settings
 
 CHUNK = 500
@@ -57,11 +57,14 @@ class Owner:
         self._kept: dict[int, Kept] = {}
         self._leases = 0
 
-    def grant(self, partitions: Collection[TP], generation: int) -> None:
+    def grant(self, partitions: Collection[TP]) -> None:
         """These partitions are assigned: the takeover of their shards begins."""
         if self._takeover is None or self._takeover.done():
+            try:
+                shards = self._whole(partitions)
+            except Stop as stop:
+                fail_stop(stop)
             self._withdrawn = threading.Event()
-            shards = self._whole(partitions)
             self._takeover = asyncio.create_task(self._guarded(shards, self._withdrawn))
 
     async def withdraw(self) -> None:

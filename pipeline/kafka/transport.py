@@ -1,45 +1,25 @@
-"""Faust transport that delivers blocks: one message for all records of one fetch of one partition (scheme blocks://).
+"""Faust transport that delivers blocks, one message each (scheme blocks://).
 
-Rules. A block says where the fetch position stood before and after it, so that commit markers, aborted batches and
-compacted records leave no gap. Reading of a partition begins with a lease (a number and an offset to seek to) and every
-block carries the number of its lease: whoever reads knows which blocks are stale. Nothing that was fetched under the
-present lease is ever dropped here. Offsets are not kept by acknowledgement: the reader commits its own positions.
-Private names of Faust 0.15 and aiokafka 0.14 are hooked; both are pinned.
+Rules. Nothing that was fetched under the present lease of a partition is dropped here: its records are not fetched
+again. What is assigned is not read until it is leased. Offsets are not kept by acknowledgement: the reader commits its
+own positions. Private names of Faust 0.15 are hooked; it is pinned.
 """
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import aiokafka
-from aiokafka.consumer.fetcher import FetchError
-from aiokafka.errors import ConsumerStoppedError, KafkaError
+from aiokafka.errors import KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 from mode import Service
 
-from pipeline.kafka import records
+from pipeline.kafka.blocks import BlockThread
 from pipeline.kafka.failstop import Stop, describe, fail_stop
 
-BLOCK_RECORDS_MAX = 5_000
-PARTITION_BYTES_MAX = 4 << 20
-FETCH_WAIT_MS = 200
 WATCH_S = 1.0
-
-
-class Block(NamedTuple):
-    """Records of one partition in offset order, as aiokafka's record batches give them (offset, timestamp in ms, key,
-    value, headers). start, end: fetch position before and after; between may be holes. lease: 0 for none."""
-
-    topic: str
-    partition: int
-    lease: int
-    start: int
-    end: int
-    records: list[Any]
 
 
 class Assignments(Protocol):
@@ -48,158 +28,8 @@ class Assignments(Protocol):
     async def withdraw(self) -> None:
         """All partitions are about to go (or the process stops): finish, commit and release before returning."""
 
-    def grant(self, partitions: frozenset[TP], generation: int) -> None:
+    def grant(self, partitions: frozenset[TP]) -> None:
         """These are assigned; returns at once. Reading begins with `BlockConsumer.lease`."""
-
-
-class BlockThread(driver.AIOKafkaConsumerThread):
-    """The thread in which aiokafka runs: heartbeats go on whatever the main loop does."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.heard = 0.0
-        self._leases: dict[TP, int] = {}
-
-    def _create_worker_consumer(self, transport: Any) -> Any:
-        conf = self.app.conf
-        self._assignor = self.app.assignor
-        return aiokafka.AIOKafkaConsumer(
-            **transport.app.connection,
-            client_id=conf.broker_client_id,
-            group_id=conf.id,
-            partition_assignment_strategy=[self._assignor],
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            max_poll_records=BLOCK_RECORDS_MAX,
-            max_partition_fetch_bytes=PARTITION_BYTES_MAX,
-            fetch_max_wait_ms=FETCH_WAIT_MS,
-            request_timeout_ms=int(conf.broker_request_timeout * 1000),
-            session_timeout_ms=int(conf.broker_session_timeout * 1000),
-            rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
-            heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
-            max_poll_interval_ms=int(conf.broker_max_poll_interval * 1000),
-            check_crcs=conf.broker_check_crcs,
-            isolation_level="read_committed",
-        )
-
-    async def on_start(self) -> None:
-        records.install()
-        await super().on_start()
-        coordinator: Any = self._ensure_consumer()._coordinator
-        beat = coordinator._do_heartbeat
-
-        async def heartbeat() -> Any:
-            alive = await beat()
-            if alive:
-                self.heard = time.monotonic()
-            return alive
-
-        coordinator._do_heartbeat = heartbeat
-
-    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
-        self.heard = time.monotonic()
-        await super().on_partitions_assigned(assigned, generation_id)
-
-    async def lease(self, offsets: Mapping[TP, int], number: int) -> None:
-        """Reads these partitions from these offsets on, under a new lease."""
-        await self.call_thread(self._lease, offsets, number)
-
-    async def _lease(self, offsets: Mapping[TP, int], number: int) -> None:
-        consumer: Any = self._ensure_consumer()
-        fetcher = consumer._fetcher
-        for tp, offset in offsets.items():
-            wanted = driver.ensure_aiokafka_TP(tp)
-            consumer.seek(wanted, offset)
-            fetcher._records.pop(wanted, None)
-            self._leases[tp] = number
-        fetcher._notify(fetcher._wait_consume_future)
-
-    def leased(self, tp: TP) -> int:
-        return self._leases.get(tp, 0)
-
-    async def check(self) -> None:
-        """Raises what aiokafka keeps for a caller of its own `getmany`, which Faust goes past."""
-        await self.call_thread(self._check)
-
-    async def _check(self) -> None:
-        consumer: Any = self._ensure_consumer()
-        consumer._coordinator.check_errors()
-        fetching = consumer._fetcher._fetch_task
-        if fetching.done() and not fetching.cancelled() and fetching.exception():
-            raise fetching.exception()
-
-    async def note_offsets(self, offsets: Mapping[TP, int]) -> None:
-        """Commits group offsets, for those who watch the lag. Nothing depends on them."""
-        await self.call_thread(self._note_offsets, offsets)
-
-    async def _note_offsets(self, offsets: Mapping[TP, int]) -> None:
-        consumer: Any = self._ensure_consumer()
-        wanted = {driver.ensure_aiokafka_TP(tp): offset for tp, offset in offsets.items() if tp in self.assignment()}
-        if wanted:
-            try:
-                await consumer.commit(wanted)
-            except (KafkaError, AssertionError) as error:
-                self.log.debug("group offsets not committed: %s", type(error).__name__)
-
-    async def _fetch_records(
-        self, consumer: Any, active_partitions: Any, timeout: float | None = None, max_records: int | None = None
-    ) -> Any:
-        fetcher = consumer._fetcher
-        if consumer._closed or fetcher._closed:
-            raise ConsumerStoppedError()
-        if not self.consumer.flow_active or fetcher._subscriptions.reassignment_in_progress:
-            await asyncio.sleep(0.02)
-            return {}
-        with fetcher._subscriptions.fetch_context():
-            blocks = self._take(fetcher, active_partitions)
-            if blocks or not timeout:
-                return blocks
-            waiter = fetcher._create_fetch_waiter()
-            await asyncio.wait([waiter], timeout=timeout)
-            if not waiter.done():
-                waiter.cancel()
-                return {}
-            waiter.result()
-            return self._take(fetcher, active_partitions)
-
-    def _take(self, fetcher: Any, active: set[Any]) -> dict[TP, Block]:
-        """What has been fetched of the active partitions, with the positions moved past it."""
-        blocks: dict[TP, Block] = {}
-        for partition in list(fetcher._records):
-            if partition not in active:
-                if not fetcher._subscriptions.is_assigned(partition):
-                    del fetcher._records[partition]
-                continue
-            fetched = fetcher._records[partition]
-            error = isinstance(fetched, FetchError)
-            if error and blocks:
-                break
-            block = None if error else self._block(partition, fetched)
-            if error or not fetched.has_more():
-                del fetcher._records[partition]
-                fetcher._notify(fetcher._wait_consume_future)
-            if error:
-                fetched.check_raise()
-            if block is not None:
-                blocks[TP(partition.topic, partition.partition)] = block
-        return blocks
-
-    def _block(self, partition: Any, fetched: Any) -> Block | None:
-        batches = fetched._partition_records
-        if batches is None or not fetched.check_assignment(partition):
-            return None
-        start = batches.next_fetch_offset
-        batches._consumer_record = _as_it_is
-        records = fetched.getall(BLOCK_RECORDS_MAX)
-        if batches.next_fetch_offset == start:
-            return None
-        topic, number = partition
-        return Block(topic, number, self.leased(TP(topic, number)), start, batches.next_fetch_offset, records)
-
-
-def _as_it_is(_: object, record: Any) -> Any:
-    """Takes the place of the making of a ConsumerRecord, which costs more than all else of reading."""
-    return record
 
 
 class _NoOffsets(dict[Any, Any]):
@@ -278,8 +108,8 @@ class BlockConsumer(driver.Consumer):
         waits here, and what is not leased stays paused."""
         assigned = frozenset(self.assignment())
         self.pause_partitions(assigned)
-        if self._assigned:
-            self._listener.grant(assigned, self.app.consumer_generation_id)
+        if self._assigned and not self.should_stop:
+            self._listener.grant(assigned)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         self._assigned = True

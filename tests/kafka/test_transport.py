@@ -14,10 +14,11 @@ import pytest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from faust.types import TP
 
+from pipeline.kafka.blocks import Block
 from pipeline.kafka.failstop import STATUS, Stop
 from pipeline.kafka.owner import Owner
 from pipeline.kafka.records import _Batches
-from pipeline.kafka.transport import Block, Transport
+from pipeline.kafka.transport import Transport
 from pipeline.settings import Settings
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pipeline.settings import Settings
+from tests.kafka import brokers
 from tests.kafka.eventually import eventually
 from tests.kafka.fleet import Fleet, await_counted, only_once
 
+STANDSTILL_S = 12
 NAMES = [f"c-{number}" for number in range(40)]
 
 
@@ -60,6 +63,30 @@ def test_a_worker_that_was_paused_too_long_is_fenced(fleet: Fleet) -> None:
     fleet.send(NAMES * 3)
     await_counted(fleet)
     assert heir.alive and only_once(fleet.records("triggers"))
+
+
+def test_workers_outlive_a_broker_that_stands_still(tmp_path: Path) -> None:
+    """Long enough to be thrown out of the group and to have leaders change."""
+    try:
+        broker = brokers.start()
+    except brokers.Unavailable as reason:
+        pytest.skip(f"no Kafka of our own to stop: {reason}")
+    settings = Settings(
+        brokers=broker.bootstrap, prefix="still", shards=4, replication=1, epoch_ms=100, session_timeout_ms=6_000
+    )
+    with broker, Fleet(settings, tmp_path) as fleet:
+        if broker.stop_command:
+            pytest.skip("a broker in Docker cannot be stopped by a signal")
+        fleet.start(), fleet.start()
+        eventually(lambda: fleet.shared(2))
+        fleet.send(NAMES * 20)
+        broker.process.send_signal(signal.SIGSTOP)
+        time.sleep(STANDSTILL_S)
+        broker.process.send_signal(signal.SIGCONT)
+        fleet.send(NAMES * 20)
+        await_counted(fleet)
+        assert [worker.stop() for worker in fleet.workers] == [0, 0]
+        assert only_once(fleet.records("triggers"))
 
 
 def test_workers_join_and_leave_in_peace(fleet: Fleet) -> None:

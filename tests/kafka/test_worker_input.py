@@ -7,12 +7,14 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer
 
+from pipeline.kafka.clock import decode_report
 from pipeline.kafka.topics import TOUCHPOINT_BYTES_MAX
 from pipeline.settings import Settings
 from tests.kafka.eventually import eventually
@@ -120,6 +122,30 @@ def test_a_flood_of_garbage_stops_the_worker_loudly(fleet: Fleet) -> None:
     worker = fleet.start()
     assert worker.ended() != 0
     assert "max_share" in worker.said
+
+
+def test_a_stranger_in_the_group_stops_the_worker_with_a_reason(fleet: Fleet) -> None:
+    """Faust never looks at the answer to JoinGroup: the worker would look alive and read nothing."""
+    stranger = Consumer({**fleet.settings.librdkafka(), "group.id": fleet.settings.group})
+    stranger.subscribe([fleet.settings.topic("touchpoints")])
+    eventually(lambda: stranger.poll(0.1) or stranger.assignment())
+    worker = fleet.start()
+    assert worker.ended() != 0
+    assert "the consumer group: InconsistentGroupProtocolError" in worker.said
+    stranger.close()
+
+
+def test_on_the_wall_clock_all_shards_say_that_they_are_up_to_date(fleet: Fleet) -> None:
+    fleet.start(clock="wall"), fleet.start(clock="wall")
+    eventually(lambda: fleet.shared(2))
+    fleet.send(NAMES)
+    await_counted(fleet)
+    begun = time.time_ns() // 1_000
+    eventually(lambda: all(worker.stats["caught_up_to"] > begun for worker in fleet.workers))
+    reports = [decode_report(record.value or b"") for record in fleet.records("progress")]
+    newest = {report.shard: report.received for report in reports}
+    assert sorted(newest) == [0, 1, 2, 3] and min(newest.values()) > begun
+    assert not fleet.records("dead-letters")
 
 
 def test_nobody_is_listening(fleet: Fleet) -> None:
