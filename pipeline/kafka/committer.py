@@ -17,7 +17,8 @@ from pipeline.core.effects import Effects
 from pipeline.kafka.clock import Clock, Report, Sight
 from pipeline.kafka.epoch import Epoch, Work
 from pipeline.kafka.failstop import Stop, describe, fail_stop
-from pipeline.kafka.intake import Core, Intake, Lease
+from pipeline.kafka.intake import Core, Intake, Lease, culprit
+from pipeline.kafka.postmortem import Epoch as FailedEpoch
 from pipeline.kafka.progress import Progress
 from pipeline.kafka.state import Position
 from pipeline.kafka.stats import Stats
@@ -26,6 +27,8 @@ REPORT_S = 5.0
 """A shard is heard of at least so often."""
 
 T = TypeVar("T")
+Culprit = Callable[[FailedEpoch], str | None]
+"""Names the record that an epoch failed because of."""
 
 
 class Committer:
@@ -33,14 +36,21 @@ class Committer:
     delete with the next epoch, as (shard, key)."""
 
     def __init__(
-        self, core: Core, intake: Intake, epochs: Epoch, progress: Progress, clock: Clock, stats: Stats
+        self,
+        core: Core,
+        intake: Intake,
+        epochs: Epoch,
+        progress: Progress,
+        clock: Clock,
+        stats: Stats,
+        culprit: Culprit,
     ) -> None:
         self.leases: dict[int, Lease] = {}
         self.committed: dict[int, Position] = {}
         self.fenced: list[tuple[int, bytes]] = []
         self.clock = clock
         self._core, self._intake, self._epochs, self._progress = core, intake, epochs, progress
-        self._stats = stats
+        self._stats, self._culprit = stats, culprit
         self._lock = asyncio.Lock()
         self._threads = ThreadPoolExecutor(2, "selvedge-commit")
         self._reported = 0.0
@@ -49,7 +59,7 @@ class Committer:
     def own(self, leases: Mapping[int, Lease]) -> None:
         """These are owned from now on, and no others."""
         self.leases = dict(leases)
-        self.committed = {}
+        self.committed = {shard: copy(lease.position) for shard, lease in leases.items()}
         self.clock.floor = max([self.clock.floor, *(lease.position.now for lease in leases.values())])
         self.clock.own(leases)
         self._published = {shard: report for shard, report in self._published.items() if shard in leases}
@@ -126,16 +136,18 @@ class Committer:
         try:
             effects = self._core.drain(now, caught_up_to)
         except Exception as error:
-            raise Stop(f"the end of an epoch failed after {self._span()}: {describe(error)}") from None
+            raise self._failed(FailedEpoch(self.committed, self._positions_now(), now, caught_up_to), error) from None
         self._stats.drain_s.append(time.monotonic() - begun)
         return effects
 
-    def _span(self) -> str:
-        moved = [lease for lease in self.leases.values() if lease.moved]
-        return ", ".join(
-            f"touchpoints:{lease.shard}:{lease.position.touchpoints} mail:{lease.shard}:{lease.position.mail}"
-            for lease in moved
-        )
+    def _positions_now(self) -> dict[int, Position]:
+        return {shard: lease.position for shard, lease in self.leases.items()}
+
+    def _failed(self, epoch: FailedEpoch, error: Exception) -> Stop:
+        record = self._culprit(epoch)
+        if record is not None:
+            return culprit(record, error)
+        return Stop(f"the end of an epoch failed, and not because of one record: {describe(error)}")
 
     def _reports(self, busy: bool, overdue: bool) -> dict[int, Report]:
         """Reports of the shards that have something new to say, or must be heard of."""

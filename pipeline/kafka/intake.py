@@ -99,7 +99,7 @@ class Intake:
                         refused += 1
                         self._reject("touchpoints", shard, record, found)
         except Exception as error:
-            raise _culprit("touchpoints", shard, offset, error) from None
+            raise culprit(f"touchpoints:{shard}:{offset}", error) from None
         position.touchpoints, position.received = end, received
         self._stats.touchpoints += len(news)
         self._noted(lease, news)
@@ -118,7 +118,7 @@ class Intake:
                 else:
                     self._core.receive(shard, record.value)
         except Exception as error:
-            raise _culprit("mail", shard, offset, error) from None
+            raise culprit(f"mail:{shard}:{offset}", error) from None
         position.mail = end
         self._stats.mail += len(news)
         self._noted(lease, news)
@@ -146,9 +146,9 @@ def _microseconds(milliseconds: int | None) -> int | None:
     return milliseconds * MILLISECOND if milliseconds is not None and milliseconds >= 0 else None
 
 
-def _culprit(topic: str, shard: int, offset: int, error: Exception) -> Stop:
-    name = f"{topic}:{shard}:{offset}"
+def culprit(record: str, error: Exception) -> Stop:
+    """Says that the core cannot do with a record (`topic:partition:offset`), and how to pass over it."""
     return Stop(
-        f"record {name} cannot be processed: {describe(error)}; nothing of this epoch was committed. "
-        f"To pass over this record set SELVEDGE_SKIP={name}"
+        f"record {record} cannot be processed: {describe(error)}; nothing of this epoch was committed. "
+        f"To pass over this record set SELVEDGE_SKIP={record}"
     )

@@ -31,6 +31,7 @@ from pipeline.kafka.epoch import Epoch
 from pipeline.kafka.failstop import Stop, fail_stop
 from pipeline.kafka.intake import Core, Intake
 from pipeline.kafka.owner import Owner
+from pipeline.kafka.postmortem import Postmortem
 from pipeline.kafka.progress import Progress
 from pipeline.kafka.recovery import Recovery
 from pipeline.kafka.stats import Stats
@@ -60,7 +61,7 @@ def run(settings: Settings, make_core: MakeCore = Group) -> int:
     registry = Registry(policy, secret or PUBLIC_KEY, shards)
     stats = Stats()
     try:
-        asyncio.run(_serve(settings, registry, make_core(registry, settings.clock), stats))
+        asyncio.run(_serve(settings, registry, lambda: make_core(registry, settings.clock), stats))
     except Exception as error:
         fail_stop(error)
     if settings.stats_file is not None:
@@ -68,12 +69,12 @@ def run(settings: Settings, make_core: MakeCore = Group) -> int:
     return 0
 
 
-async def _serve(settings: Settings, registry: Registry, core: Core, stats: Stats) -> None:
+async def _serve(settings: Settings, registry: Registry, make_core: Callable[[], Core], stats: Stats) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    app = _app(settings, registry, core, stats)
+    app = _app(settings, registry, make_core, stats)
     _settle_memory()
     starting = asyncio.create_task(app.start())
     stopping = asyncio.create_task(stop.wait())
@@ -88,13 +89,16 @@ async def _serve(settings: Settings, registry: Registry, core: Core, stats: Stat
     starting.cancel()
 
 
-def _app(settings: Settings, registry: Registry, core: Core, stats: Stats) -> App:
+def _app(settings: Settings, registry: Registry, make_core: Callable[[], Core], stats: Stats) -> App:
+    core, reader = make_core(), Reader(registry)
     worker = f"{settings.group}-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:12]}"
     share = Share(registry.policy.dead_letters.max_share)
-    intake = Intake(settings, core, Reader(registry), share, stats, worker)
+    intake = Intake(settings, core, reader, share, stats, worker)
     epochs = Epoch(settings, worker)
     epochs.start()
-    committer = Committer(core, intake, epochs, Progress(settings), clock(settings.clock, registry.shards), stats)
+    culprit = Postmortem(settings, make_core, reader).culprit
+    moment = clock(settings.clock, registry.shards)
+    committer = Committer(core, intake, epochs, Progress(settings), moment, stats, culprit)
     owner = Owner(settings, core, intake, committer, Recovery(settings, worker))
     return App(settings, owner, committer, stats)
 

@@ -2,7 +2,8 @@
 
 Each identifier's touchpoints are counted at the home of the anchor, so that foreign ones travel by mail. Every drain
 publishes the new counts to `profiles`; the record that makes a count a multiple of TRIGGER_EVERY is told once on
-`triggers`, and so is a `test.alarm` once the clock passes its received time + ALARM_AFTER. `test.bug` raises.
+`triggers`, and so is a `test.alarm` once the clock passes its received time + ALARM_AFTER. `test.bug` raises when it
+is folded, `test.late_bug` at the end of the epoch.
 `python -m tests.kafka.counting` is a worker with this core.
 """
 
@@ -51,6 +52,7 @@ class CountingCore:
         self._registry = registry
         self._shards: dict[int, Shard] = {}
         self._effects = Effects()
+        self._bug = False
 
     @property
     def next_due(self) -> int | None:
@@ -80,6 +82,8 @@ class CountingCore:
         self._fold(shard, msgspec.json.decode(mail, type=Letter))
 
     def drain(self, now: int, caught_up_to: int) -> Effects:
+        if self._bug:
+            raise Bug("cannot do with somebody")
         effects, self._effects = self._effects, Effects()
         for number, shard in self._shards.items():
             self._ring(shard, now, effects)
@@ -95,6 +99,7 @@ class CountingCore:
         counted = shard.counts.setdefault(letter.name, Counted())
         counted.count += 1
         shard.changed.add(letter.name)
+        self._bug |= letter.type == "test.late_bug"
         self._effects.counts["counted"] = self._effects.counts.get("counted", 0) + 1
         if letter.type == "test.alarm":
             counted.alarm = letter.received + ALARM_AFTER

@@ -92,12 +92,15 @@ def test_markers_and_aborted_records_are_passed_over(fleet: Fleet) -> None:
     await_counted(fleet)
 
 
-def test_a_bug_ends_the_process_and_names_the_record_but_nobody(fleet: Fleet) -> None:
+@pytest.mark.parametrize("bug", ["test.bug", "test.late_bug"])
+def test_a_bug_ends_the_process_and_names_the_record_but_nobody(fleet: Fleet, bug: str) -> None:
     worker = fleet.start()
     eventually(lambda: fleet.shared(1))
     fleet.send(NAMES)
     await_counted(fleet)
-    fleet.send(["jane-doe"], type="test.bug")
+    fleet.send(NAMES)
+    fleet.send(["jane-doe"], type=bug)
+    fleet.send(NAMES)
     assert worker.ended() != 0
     assert "jane-doe" not in worker.said
     assert "Bug at " in worker.said and "counting.py" in worker.said
