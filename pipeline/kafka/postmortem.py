@@ -51,8 +51,8 @@ class Postmortem:
         """`topic:partition:offset` of the first record the core cannot do with; None: it is not one record's doing, or
         the search took too long. Blocks."""
         core = self._make_core()
-        for shard in self._state(epoch):
-            core.add(shard.number, shard.rows.items())
+        for state in self._state(epoch):
+            core.add(state.number, state.rows.items())
         intake = Intake(self._settings, core, self._reader, Share(Decimal(1)), Stats(), "")
         folds = {"touchpoints": intake.touchpoints, "mail": intake.mail}
         for topic, shard, record in self._records(epoch):
