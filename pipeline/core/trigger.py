@@ -61,7 +61,7 @@ def evaluate(
         review(case)
     found = agenda(case, hold_from)
     fire(case, found.due)
-    return Outcome(case.records, case.changed, found.wake, found.held)
+    return Outcome(case.records, case.changed, case.wake, found.held)
 
 
 def _earliest(fragments: Sequence[Fragment], policy: Triggers) -> int | None:

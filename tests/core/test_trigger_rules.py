@@ -492,7 +492,15 @@ def test_a_consent_given_later_lets_a_suppressed_trigger_fire() -> None:
     facts.add(0, JANE)
     facts.consent(300, JANE, "granted")
     record = only(facts)
-    assert (record["status"], record["fired_at"], record["revision"]) == ("fired", clock(300), 2)
+    assert (record["status"], record["fired_at"], record["revision"]) == ("fired", clock(302), 2)
+
+
+def test_a_consent_given_with_an_order_fires_nothing() -> None:
+    facts = Facts("")
+    facts.add(0, JANE)
+    facts.consent(300, JANE, "granted")
+    facts.order(300.5, JANE, late=1)
+    assert final(facts) == [("suppressed", "consent", clock(60))]
 
 
 @pytest.mark.parametrize("state", ["denied", "revoked"])

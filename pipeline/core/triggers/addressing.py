@@ -49,6 +49,19 @@ class Addressing:
         return self.profiling_refused or self._state(channel, "marketing") in _REFUSED
 
     @cached_property
+    def changed_at(self) -> int:
+        """The newest time at which a consent took effect, or was received, or identifiers were first seen together."""
+        found = 0
+        for fragment in self._person.fragments:
+            for kept in fragment.consents.values():
+                found = max(found, 0, *(min(one.effective, one.received) for one in self._known(kept)))
+            for sighting in fragment.sets.values():
+                time, received = min(sighting.seen, key=lambda seen: seen[1])
+                if self._as_of is None or received <= self._as_of:
+                    found = max(found, time)
+        return found
+
+    @cached_property
     def profiling_refused(self) -> bool:
         return self._state("*", "profiling") in _REFUSED
 

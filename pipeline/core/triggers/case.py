@@ -30,6 +30,7 @@ class Case:
         self.told: dict[str, Told] = {}
         self.records: list[dict[str, Any]] = []
         self.changed: dict[Id, dict[str, Told]] = {}
+        self.wake: int | None = None
         self._homes: dict[str, set[Id]] = {}
 
     def read(self, ledger: Mapping[Id, Mapping[str, Told]]) -> None:
@@ -74,6 +75,10 @@ class Case:
             (told for told in self.told.values() if told.live),
             key=lambda told: (told.deadline_at, told.fired_at, told.trigger_id),
         )
+
+    def wake_at(self, time: int) -> None:
+        """Notes a clock time, later than now, at which something can change with no new fact."""
+        self.wake = time if self.wake is None else min(self.wake, time)
 
     def note(self, told: Told, record: dict[str, Any], home: Id | None = None) -> None:
         """Puts a new revision of a trigger on record: where it is already, at its origin and in `home`."""

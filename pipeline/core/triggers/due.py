@@ -33,16 +33,15 @@ class Due(msgspec.Struct, frozen=True):
 
 
 class Agenda(msgspec.Struct):
-    """due: by deadline. wake: the next clock time at which something becomes due. held: the smallest deadline whose
-    grace is over and that waits for facts to be read."""
+    """due: by deadline. held: the smallest deadline whose grace is over and that waits for facts to be read."""
 
     due: list[Due] = []
-    wake: int | None = None
     held: int | None = None
 
 
 def agenda(case: Case, hold_from: int) -> Agenda:
-    """hold_from: a hold lasts at least until `max_hold` after this clock time, at which the carts' owner began."""
+    """hold_from: a hold lasts at least until `max_hold` after this clock time, at which the carts' owner began. Notes
+    when more becomes due."""
     found = Agenda()
     for episode in case.episodes:
         if not is_open(episode):
@@ -53,7 +52,7 @@ def agenda(case: Case, hold_from: int) -> Agenda:
             if ready_at <= case.now:
                 newest = due if newest is None or due.deadline > newest.deadline else newest
                 continue
-            found.wake = ready_at if found.wake is None else min(found.wake, ready_at)
+            case.wake_at(ready_at)
             if case.now >= due.deadline + case.policy.grace:
                 found.held = due.deadline if found.held is None else min(found.held, due.deadline)
         if newest is not None and (case.now < episode.expires_at or too_old(case, newest.deadline)):

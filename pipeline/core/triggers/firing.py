@@ -3,7 +3,7 @@
 Carts due at one deadline are a group: the lead (highest stage, then latest change, then highest value) is tried first,
 then the next; once one fires, the others travel with it. The same contents are never told twice for the same step, and
 what a live trigger covers is told. A suppressed trigger is revised under its id when the facts change; it never fires
-because time passed.
+because time passed. A consent or an address that comes later has its grace, too: they often come with an order.
 """
 
 from __future__ import annotations
@@ -83,15 +83,25 @@ def _covers(case: Case, cover: Cover, episode: Episode) -> bool:
 def _judge(case: Case, due: Due) -> None:
     told = _proposed(case, due)
     known = case.told.get(told.trigger_id)
-    if known is not None and known.deadline_at == due.deadline and too_old(case, due.deadline):
+    again = known is not None and known.deadline_at == due.deadline
+    if again and too_old(case, due.deadline):
         return
     reach = Reach(*case.addressing.channels(due.episode))
     why = reasons(case, due, reach)
     if why:
         told = msgspec.structs.replace(told, reason=why[0], reasons=why)
-        if known is None or _differs(known, told):
-            case.note(told, record(case, told, due, [], reach), due.point.fragment)
-        return
+        if known is not None and not _differs(known, told):
+            return
+    settled_at = case.addressing.changed_at + case.policy.grace
+    if again and case.now < settled_at:
+        case.wake_at(settled_at)
+    elif why:
+        case.note(told, record(case, told, due, [], reach), due.point.fragment)
+    else:
+        _fire(case, told, due, reach)
+
+
+def _fire(case: Case, told: Told, due: Due, reach: Reach) -> None:
     others = _others(case, due)
     told = _fired(case, told, due, others, reach)
     made = record(case, told, due, others, reach)
