@@ -54,6 +54,7 @@ class Committer:
         self._lock = asyncio.Lock()
         self._threads = ThreadPoolExecutor(2, "selvedge-commit")
         self._reported = 0.0
+        self._new = False
         self._published: dict[int, Report] = {}
 
     def own(self, leases: Mapping[int, Lease]) -> None:
@@ -64,6 +65,7 @@ class Committer:
         self.clock.own(leases)
         self._published = {shard: report for shard, report in self._published.items() if shard in leases}
         self._stats.shards = sorted(leases)
+        self._new = True
 
     async def epoch(self) -> None:
         """Commits what has happened since the last epoch, if anything has."""
@@ -130,8 +132,9 @@ class Committer:
 
     def _drain(self, now: int, caught_up_to: int) -> Effects:
         due = self._core.next_due
-        if not self._intake.pending and (due is None or due > now):
+        if not self._new and not self._intake.pending and (due is None or due > now):
             return Effects()
+        self._new = False
         begun = time.monotonic()
         try:
             effects = self._core.drain(now, caught_up_to)

@@ -124,11 +124,11 @@ class Owner:
                 fail_stop(error)
 
     async def _take_over(self, shards: Collection[int], withdrawn: threading.Event) -> None:
+        kept = {shard: self._kept[shard] for shard in shards if shard in self._kept}
+        self._kept = {}
         if not shards:
             return
         await self._alive(withdrawn)
-        kept = {shard: self._kept[shard] for shard in shards if shard in self._kept}
-        self._kept = {}
         loop = asyncio.get_running_loop()
         try:
             taken = await loop.run_in_executor(self._threads, self._recovery.take, shards, kept, withdrawn)

@@ -49,6 +49,7 @@ MakeCore = Callable[[Registry, str], Core]
 def run(settings: Settings, make_core: MakeCore = Group) -> int:
     """Runs a worker until it is told to stop; the exit status. `make_core` is there for tests."""
     _quieten()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         policy = load(settings.policy_path.read_text(encoding="utf-8") if settings.policy_path else "")
         shards = topics.check(settings, connect(settings, _tell))
