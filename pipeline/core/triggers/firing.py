@@ -70,6 +70,8 @@ def _is_told(case: Case, due: Due) -> bool:
         meant = [cover for cover in covers if _covers(case, cover, due.episode)]
         if meant and told.live and due.point.time <= told.fired_at:
             return True
+        if told.episode_id == _named(case, due)[0]:
+            meant.append(told.covers[0])
         if meant and contents(due.point.lines) in [cover.contents for cover in meant]:
             return True
     return False
