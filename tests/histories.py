@@ -83,8 +83,8 @@ def _data(type: str, item: int, anchor: Id) -> Data:
     sku = f"SKU-{item}"
     if type in CARTS or type in ("product.viewed", "order.placed"):
         data.items = [Item(sku=sku, price=Decimal(10 + item), currency="EUR")]
-    if type in CARTS:
-        data.cart = CartRef(id=f"{anchor}/{item % 3}", checkout_id="co-1" if type == "checkout.started" else None)
+    if type in CARTS or type == "order.placed":
+        data.cart = _cart(type, item, anchor)
     if type in ORDERS:
         data.order = OrderRef(id=f"o-{item}", total=Decimal(10 + item), currency="EUR")
     if type == "order.returned":
@@ -94,6 +94,13 @@ def _data(type: str, item: int, anchor: Id) -> Data:
     if type == "profile.updated":
         data.traits = {"first_name": f"Name {item}"}
     return data
+
+
+def _cart(type: str, item: int, anchor: Id) -> CartRef | None:
+    """Carts of one anchor, one cart that any number of them share, and carts without a name."""
+    checkout = "co-1" if type == "checkout.started" else None
+    name = (f"{anchor}/0", f"{anchor}/1", None, "cart-1", "cart-2", f"{anchor}/2")[item]
+    return CartRef(id=name, checkout_id=checkout) if name or checkout else None
 
 
 def identifiers(registry: Registry) -> list[Id]:

@@ -195,7 +195,7 @@ class _Case:
         return "; ".join(self._lift(a, b) for a, b in apart)
 
     def _lift(self, a: Id, b: Id) -> str:
-        vetoes = [f.vetoes[key][0] for f in self._fragments for key in f.vetoes if pair(*ids_of(key)) == (a, b)]
+        vetoes = [f.vetoes[key][-1][0] for f in self._fragments for key in f.vetoes if pair(*ids_of(key)) == (a, b)]
         named = f"{self._label(a)} and {self._label(b)}"
         if not vetoes:
             return f"{named} are a pair of identity.forbidden"

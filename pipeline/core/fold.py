@@ -17,7 +17,7 @@ from pipeline.core.facts.carts import fold_cart
 from pipeline.core.facts.consents import fold_consent, fold_revocation
 from pipeline.core.facts.messages import fold_message
 from pipeline.core.facts.orders import fold_mark, fold_placed, fold_return, fold_updated
-from pipeline.core.facts.sightings import has_seen, note_hints, see_again, see_first
+from pipeline.core.facts.sightings import has_seen, note_hints, note_time, see_again, see_first
 from pipeline.core.facts.traits import fold_traits
 from pipeline.core.fragment import Fragment
 from pipeline.core.identifiers import Registry
@@ -51,8 +51,8 @@ def _see(fragment: Fragment, tp: Touchpoint, registry: Registry) -> list[Id]:
         new = see_first(fragment, key, tp, registry)
     else:
         see_again(sighting, tp)
-    if tp.type == "identity.observed":
-        _observe(fragment, key, tp.time)
+    if tp.type == "identity.observed" or tp.channel == "app":
+        _mark_sighting(fragment, key, tp)
     if tp.plain:
         fragment.plain.update(tp.plain)
     if tp.hints:
@@ -60,10 +60,14 @@ def _see(fragment: Fragment, tp: Touchpoint, registry: Registry) -> list[Id]:
     return new
 
 
-def _observe(fragment: Fragment, key: str, time: int) -> None:
+def _mark_sighting(fragment: Fragment, key: str, tp: Touchpoint) -> None:
     sighting = fragment.sets.get(key)
-    if sighting is not None and time > sighting.observed:
-        sighting.observed = time
+    if sighting is None:
+        return
+    if tp.type == "identity.observed":
+        note_time(sighting.observed, tp.time, tp.received)
+    if tp.channel == "app" and (not sighting.app or tp.received < sighting.app):
+        sighting.app = tp.received
 
 
 def _facts(fragment: Fragment, tp: Touchpoint, registry: Registry) -> None:
@@ -82,15 +86,13 @@ def _veto(fragment: Fragment, tp: Touchpoint, registry: Registry) -> list[Id]:
     fragment.version += 1
     key = "\n".join(tp.ids)
     new = [] if key in fragment.vetoes else [id for id in tp.ids[1:] if not has_seen(fragment, id)]
-    known = fragment.vetoes.get(key)
-    if known is None or (tp.time, -tp.received) > (known[0], -known[1]):
-        fragment.vetoes[key] = (tp.time, tp.received)
-        drop_oldest(fragment, "vetoes", fragment.vetoes, registry.policy.bounds.sets_per_fragment, _newest_veto)
+    note_time(fragment.vetoes.setdefault(key, []), tp.time, tp.received)
+    drop_oldest(fragment, "vetoes", fragment.vetoes, registry.policy.bounds.sets_per_fragment, _newest_veto)
     return new
 
 
-def _newest_veto(veto: tuple[int, int]) -> int:
-    return veto[0]
+def _newest_veto(seen: list[tuple[int, int]]) -> int:
+    return seen[-1][0]
 
 
 def _fold_view(fragment: Fragment, tp: Touchpoint, registry: Registry) -> None:

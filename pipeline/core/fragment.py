@@ -27,9 +27,11 @@ class Sighting(msgspec.Struct, array_like=True, gc=False):
     count: int
     sources: dict[str, int]
     seen: list[tuple[int, int]]
-    """(time, received) pairs, neither dominated (newer time, not later received) nor more than 8: the newest kept."""
-    observed: int = 0
-    """Newest time of an `identity.observed` with this set; 0: none."""
+    """(time, received) pairs by time, at most 8: the one received first and the newest."""
+    observed: list[tuple[int, int]] = []
+    """The same of `identity.observed` with this set."""
+    app: int = 0
+    """When it was first received from channel app; 0: never."""
 
 
 class Seen(msgspec.Struct, array_like=True, gc=False):
@@ -110,6 +112,8 @@ class Order(msgspec.Struct, array_like=True, gc=False):
     cancelled: Mark | None = None
     ready: Mark | None = None
     picked_up: Mark | None = None
+    earlier: list[Placed] = []
+    """Placements that were received before `placed` though they are newer: until then the order was known by them."""
 
 
 class Return(msgspec.Struct, array_like=True, gc=False, frozen=True):
@@ -198,8 +202,8 @@ class Fragment(msgspec.Struct, array_like=True, gc=False):
     """Received time at which this identifier became a hub; 0: it is none."""
     shared: dict[Id, int] = {}
     """Identifiers of `sets` that are hubs, with the same time."""
-    vetoes: dict[str, tuple[int, int]] = {}
-    """Pair (strongest first, joined by a line feed) -> (newest time of identity.unlinked, its received time)."""
+    vetoes: dict[str, list[tuple[int, int]]] = {}
+    """Pair (strongest first, joined by a line feed) -> (time, received) of identity.unlinked, as of a sighting."""
     hints: dict[str, Seen] = {}
     """`type:value` of unverified contacts; never linked, never published."""
     traits: dict[str, list[Trait]] = {}

@@ -88,21 +88,23 @@ def instants(fragments: Iterable[Fragment], since: int, now: int) -> tuple[list[
 
 def _received(fragment: Fragment) -> Iterable[int]:
     for sighting in fragment.sets.values():
-        for _, received in sighting.seen:
+        for _, received in (*sighting.seen, *sighting.observed):
             yield received
+        yield sighting.app
     for cart in fragment.carts.values():
         for change in cart.changes:
             yield change.received
     for order in fragment.orders.values():
-        for mark in (order.placed, order.updated, order.cancelled):
-            if mark is not None:
-                yield mark.received
+        for placed in (order.placed, *order.earlier):
+            if placed is not None:
+                yield placed.received
     for consents in fragment.consents.values():
         for consent in consents:
             yield consent.received
     for click in fragment.clicks.values():
         yield click.received
-    for _, received in fragment.vetoes.values():
-        yield received
+    for seen in fragment.vetoes.values():
+        for _, received in seen:
+            yield received
     yield from fragment.shared.values()
     yield fragment.hub

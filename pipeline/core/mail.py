@@ -55,10 +55,12 @@ class Adopt(Message, frozen=True):
 
 
 class Arrived(Message, frozen=True):
-    """`count` seats of the bundle of `bundle` came in at a root that is none any more; they follow in its own."""
+    """`count` seats of the bundle of `bundle` came in at a root that is none any more; they follow in its own. size: of
+    the bundle; 0: not known there."""
 
     bundle: Id
     count: int
+    size: int
 
 
 class Report(Message, frozen=True):

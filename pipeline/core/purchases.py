@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pipeline.core.episode import Purchase
-from pipeline.core.fragment import Fragment
+from pipeline.core.fragment import Fragment, Order, Placed
 
 
 def purchases(fragments: Iterable[Fragment], as_of: int | None) -> list[Purchase]:
@@ -17,8 +17,8 @@ def purchases(fragments: Iterable[Fragment], as_of: int | None) -> list[Purchase
     found: dict[str, Purchase] = {}
     for fragment in fragments:
         for id, order in fragment.orders.items():
-            placed = order.placed
-            if placed is None or (as_of is not None and placed.received > as_of):
+            placed = _known(order, as_of)
+            if placed is None:
                 continue
             purchase = found.get(id)
             if purchase is None:
@@ -28,3 +28,9 @@ def purchases(fragments: Iterable[Fragment], as_of: int | None) -> list[Purchase
             purchase.names.update(name for name in (placed.cart, placed.checkout) if name)
             purchase.facts.append((placed.received, fragment.id))
     return sorted(found.values(), key=lambda purchase: (purchase.time, purchase.id))
+
+
+def _known(order: Order, as_of: int | None) -> Placed | None:
+    if as_of is None:
+        return order.placed
+    return next((one for one in (order.placed, *order.earlier) if one is not None and one.received <= as_of), None)

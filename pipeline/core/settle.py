@@ -76,7 +76,8 @@ class Settler:
     def _put_off(self, root: Id, cause: Cause, now: int) -> None:
         """Nothing of the cluster can be due before its alarm: it waits until then, or until the end."""
         alarms: Iterable[int] = cause.alarms.values()
-        if cause.regroup:
+        known = self._groupings.get(root)
+        if cause.regroup or (known is not None and not known.settled):
             self._groupings.pop(root, None)
             alarms = [self._judge.alarm(self._shard.clusters[root])]
         seat = self._seat(root)

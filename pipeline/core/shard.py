@@ -27,7 +27,6 @@ from pipeline.core.mail import Adopt, Arrived, Link, Mail, Point, Report, Shared
 from pipeline.core.rows import Rows
 from pipeline.core.seat import Seat
 from pipeline.core.timers import Timers
-from pipeline.core.times import MINUTE
 from pipeline.core.touchpoint import Id, Touchpoint
 from pipeline.core.unionfind import Index
 
@@ -46,11 +45,11 @@ def decode_fragment(row: bytes) -> Fragment:
     return _decode(memoryview(row)[_VERSION.size :])
 
 
-def matters(touchpoint: Touchpoint) -> bool:
-    """Whether a published trigger can depend on it. Being there in time only moves deadlines to come, and these are met
-    by their alarms."""
+def matters(touchpoint: Touchpoint, grace: int) -> bool:
+    """Whether a trigger can depend on it other than by its deadline. Being there in time, at most `grace` late, only
+    moves deadlines to come, and these are met by their alarms."""
     data = touchpoint.data
-    late = touchpoint.received - touchpoint.time > MINUTE
+    late = touchpoint.received - touchpoint.time > grace
     return late or touchpoint.type in JUDGED or bool(data.traits) or bool(touchpoint.hints)
 
 
@@ -122,6 +121,7 @@ class Shard:
         """Whether a touchpoint since the last report could change a trigger of a watched identifier."""
         triggers = registry.policy.triggers
         self._quiet = min(triggers.cart_delay, triggers.checkout_delay) + triggers.grace
+        self._grace = triggers.grace
         self._changed: dict[Id, str] = {}
         self._regroup: set[Id] = set()
         self._judged: set[Id] = set()
@@ -164,7 +164,7 @@ class Shard:
         if first or vetoed or learned or fragment.born != born:
             self._regroup.add(anchor)
             self._note_judged(anchor, ids)
-        elif matters(touchpoint):
+        elif matters(touchpoint, self._grace) or (sighting and sighting.app == touchpoint.received):
             self._note_judged(anchor, ids)
         if touchpoint.type in CART:
             self._arm(anchor, max(touchpoint.time + self._quiet, touchpoint.received))
@@ -192,7 +192,10 @@ class Shard:
         if self.index.widen(fragment.id, len(new)) and (not fragment.hub or received < fragment.hub):
             self.index.share(fragment.id, self._wide_since(fragment))
         for name in dict.fromkeys((*new, *told)):
-            self._post(Link(name, fragment.id, received, touchpoint.time, fragment.hub != 0))
+            if not fragment.hub or received < fragment.hub:
+                self._post(Link(name, fragment.id, received, touchpoint.time, False))
+            if fragment.hub:
+                self._post(Link(name, fragment.id, received, touchpoint.time, True))
 
     def _linked(self, message: Link) -> None:
         self.index.link(message)
@@ -371,8 +374,8 @@ class Shard:
     def _hand_over(self, parent: Id, old: Id, members: list[Id], cause: Cause | None) -> None:
         if cause is not None:
             self.sound(cause)
-        for bundle, (arrived, _) in self._seat(old).waiting.items():
-            self._post(Arrived(parent, bundle, arrived))
+        for bundle, (arrived, size) in self._seat(old).waiting.items():
+            self._post(Arrived(parent, bundle, arrived, size))
         for name in members:
             seat = self._seat(name)
             if name == old:
@@ -430,9 +433,9 @@ class Shard:
     def _arrived(self, message: Arrived) -> None:
         root, parent = self._climb(message.to)
         if parent is None:
-            self._expect(root, message.bundle, message.count, 0)
+            self._expect(root, message.bundle, message.count, message.size)
         else:
-            self._post(Arrived(parent, message.bundle, message.count))
+            self._post(Arrived(parent, message.bundle, message.count, message.size))
 
     def _expect(self, root: Id, bundle: Id, arrived: int, size: int) -> None:
         """Counts the seats of a bundle at its root: complete when as many arrived as its size, which 0 leaves open."""

@@ -16,7 +16,7 @@ from functools import lru_cache
 from itertools import combinations
 from typing import NamedTuple
 
-from pipeline.core.fragment import Fragment, Sighting, ids_of
+from pipeline.core.fragment import Fragment, ids_of
 from pipeline.core.identifiers import Registry
 from pipeline.core.touchpoint import Id
 
@@ -81,14 +81,15 @@ def edges_of(fragments: Iterable[Fragment], registry: Registry, as_of: int | Non
         if fragment.id in hubs:
             continue
         for key, sighting in fragment.sets.items():
-            time = _newest(sighting, as_of)
+            time = _newest(sighting.seen, as_of)
             if time is None or "\n" not in key:
                 continue
+            lifted = _newest(sighting.observed, as_of)
             for two in _pairs(key, hubs):
                 if time > edges.get(two, LONG_AGO):
                     edges[two] = time
-                if sighting.observed > observed.get(two, 0) and _observation_known(sighting, as_of):
-                    observed[two] = sighting.observed
+                if lifted is not None and lifted > observed.get(two, LONG_AGO):
+                    observed[two] = lifted
     return Evidence(edges, _vetoes(known, observed, as_of) | _forbidden_by_policy(edges, registry))
 
 
@@ -99,24 +100,20 @@ def _pairs(key: str, hubs: set[Id]) -> Iterable[Pair]:
     return combinations(sorted((id for id in ids if id not in hubs), key=text_order), 2)
 
 
-def _newest(sighting: Sighting, as_of: int | None) -> int | None:
+def _newest(seen: list[tuple[int, int]], as_of: int | None) -> int | None:
+    """The newest time of (time, received) pairs by what was received up to `as_of`."""
     if as_of is None:
-        return sighting.last
-    return max((time for time, received in sighting.seen if received <= as_of), default=None)
-
-
-def _observation_known(sighting: Sighting, as_of: int | None) -> bool:
-    """Whether the observation, or a newer sighting of the same set, was received by then."""
-    return as_of is None or any(t >= sighting.observed and received <= as_of for t, received in sighting.seen)
+        return seen[-1][0] if seen else None
+    return max((time for time, received in seen if received <= as_of), default=None)
 
 
 def _vetoes(fragments: list[Fragment], observed: Mapping[Pair, int], as_of: int | None) -> set[Pair]:
     """Vetoes newer than the last observation of both identifiers on one touchpoint."""
     vetoes = set()
     for fragment in fragments:
-        for key, (time, received) in fragment.vetoes.items():
-            two = pair(*ids_of(key))
-            if (as_of is None or received <= as_of) and time > observed.get(two, LONG_AGO):
+        for key, seen in fragment.vetoes.items():
+            two, time = pair(*ids_of(key)), _newest(seen, as_of)
+            if time is not None and time > observed.get(two, LONG_AGO):
                 vetoes.add(two)
     return vetoes
 

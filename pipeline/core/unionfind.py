@@ -2,7 +2,8 @@
 
 A node lives at the home of its identifier. Its parent is always smaller (x ≺ y: rank first, then keyed hash); a node
 without parent is a root. The index only grows: it says which fragments may belong together, never who is a person.
-A node seen with more distinct anchors than its type's hub degree becomes a hub and is no longer united with anything.
+A node seen with more distinct anchors than its type's hub degree becomes a hub and is united with nothing it is seen
+with from then on; what was received before joins whenever it arrives, as who was one person then must be known.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ class Index:
             self._crowd(node, anchor)
         elif node.hub:
             self._post(Shared(anchor, name, node.hub))
-        elif not message.count_only:
+        if not message.count_only and (not node.hub or message.received < node.hub):
             self._join(name, anchor)
 
     def _crowd(self, node: Node, anchor: Id) -> None:

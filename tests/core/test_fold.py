@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.core.fold import fold
 from pipeline.core.fragment import Fragment, Mark, Older
+from pipeline.core.purchases import purchases
 from pipeline.core.times import DAY, MINUTE
 from pipeline.core.touchpoint import CartRef, ConsentRef, Data, Device, Id, Item, MessageRef, OrderRef
 from tests.core.touchpoints import (
@@ -98,9 +99,18 @@ def test_the_times_of_a_set_are_kept_with_when_they_were_first_received():
     assert fragment.sets[COOKIE].seen == [(NOON, NOON + 9 * MINUTE), (NOON + MINUTE, NOON + 3 * MINUTE)]
 
 
-def test_an_observation_is_remembered_with_its_newest_time():
-    observed = [touchpoint(str(minute), minute, "identity.observed") for minute in (3, 1)]
-    assert folded([*observed, touchpoint("x", 9)]).sets[COOKIE].observed == NOON + 3 * MINUTE
+def test_observations_are_remembered_with_the_times_of_their_receipt():
+    observed = [touchpoint(str(minute), minute, "identity.observed", late=7) for minute in (3, 1)]
+    seen = [(NOON + minute * MINUTE, NOON + (minute + 7) * MINUTE) for minute in (1, 3)]
+    assert folded([*observed, touchpoint("x", 9)]).sets[COOKIE].observed == seen
+
+
+def test_an_order_is_known_by_a_newer_placement_until_an_older_one_is_received():
+    placements = [ordered("a", 9, OrderRef(id="o")), ordered("b", 5, OrderRef(id="o"), late=8)]
+    for order in (placements, placements[::-1]):
+        fragment = folded(order)
+        for asked, known in ((9, 9), (12, 9), (13, 5)):
+            assert purchases([fragment], NOON + asked * MINUTE)[0].time == NOON + known * MINUTE
 
 
 def test_a_veto_neither_anchors_nor_counts_as_seen():
@@ -108,7 +118,7 @@ def test_a_veto_neither_anchors_nor_counts_as_seen():
     fragment = Fragment(CUSTOMER)
     assert fold(fragment, touchpoint("a", 5, "identity.unlinked", pair, late=9), REGISTRY) == [COOKIE]
     assert fold(fragment, touchpoint("b", 5, "identity.unlinked", pair, late=2), REGISTRY) == []
-    assert fragment.vetoes == {"customer:C-1\ncookie:c-1": (NOON + 5 * MINUTE, NOON + 7 * MINUTE)}
+    assert fragment.vetoes == {"customer:C-1\ncookie:c-1": [(NOON + 5 * MINUTE, NOON + 7 * MINUTE)]}
     assert (fragment.born, fragment.sets, fragment.activity) == (0, {}, {})
     assert fold(fragment, touchpoint("c", 6, ids=pair), REGISTRY) == [COOKIE]
 

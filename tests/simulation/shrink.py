@@ -16,7 +16,7 @@ from pipeline.core.touchpoint import Touchpoint
 from tests.simulation.checks import check
 from tests.simulation.world import Config, World
 
-ATTEMPTS = 5
+ATTEMPTS = 20
 CALMER = (
     {"crash": 0.0},
     {"restart": 0.0},

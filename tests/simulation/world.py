@@ -19,8 +19,8 @@ from pipeline.core.effects import Effects
 from pipeline.core.group import Group
 from pipeline.core.identifiers import Registry
 from pipeline.core.times import DAY
-from pipeline.core.touchpoint import Touchpoint
-from tests.histories import START, history, policy
+from pipeline.core.touchpoint import Id, Touchpoint
+from tests.histories import START, history, identifiers, policy
 from tests.published import Published
 
 ROUNDS_MAX = 1000
@@ -74,7 +74,8 @@ class World:
         self.config = config
         self.rnd = Random(config.seed)
         self.registry = Registry(policy(config.policy), shards=config.shards)
-        self.touchpoints = touchpoints or history(self.rnd, config.size, self.registry)
+        made = history(self.rnd, config.size, self.registry)
+        self.touchpoints = touchpoints or made
         self.published = Published()
         self.rows: dict[int, dict[bytes, bytes]] = defaultdict(dict)
         self.inputs: dict[int, deque[Touchpoint]] = {shard: deque() for shard in range(config.shards)}
@@ -208,6 +209,12 @@ class World:
         for number, process in enumerate(self.processes):
             self._perform(number, process.group.finish(UNTIL))
         assert not any(self.channels.values())
+        assert not any(self._waits(name) for name in identifiers(self.registry)), "a cluster waits for seats"
+
+    def _waits(self, name: Id) -> bool:
+        home = self.processes[self.owner[self.registry.home(name)]].group.home(name)
+        seat = home.seats.get(name)
+        return seat is not None and bool(seat.waiting)
 
     def _unfinished(self) -> bool:
         return any(

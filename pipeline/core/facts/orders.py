@@ -21,6 +21,7 @@ _MARKS: Final = {
     "order.ready_for_pickup": "ready",
     "order.picked_up": "picked_up",
 }
+_EARLIER_MAX: Final = 4
 _NO_ORDER: Final = OrderRef()
 _NO_CART: Final = CartRef()
 
@@ -28,10 +29,21 @@ _NO_CART: Final = CartRef()
 def fold_placed(fragment: Fragment, tp: Touchpoint, registry: Registry) -> None:
     ref = tp.data.order
     order = _order(fragment, (ref and ref.id) or f"~{tp.source}\n{tp.id}")
-    known = order.placed
-    if known is None or (tp.time, tp.id, tp.source) < (known.time, known.event, known.source):
-        order.placed = _placed(fragment, tp, registry)
+    made = _placed(fragment, tp, registry)
+    if order.placed is None:
+        order.placed = made
+    else:
+        _keep(order, [order.placed, *order.earlier, made])
     _bound(fragment, registry)
+
+
+def _keep(order: Order, placements: list[Placed]) -> None:
+    """Of the placements, oldest first, those that nothing older was received before."""
+    kept: list[Placed] = []
+    for one in sorted(placements, key=lambda one: (one.time, one.event, one.source, one.received)):
+        if not kept or one.received < kept[-1].received:
+            kept.append(one)
+    order.placed, order.earlier = kept[0], kept[1:][-_EARLIER_MAX:]
 
 
 def fold_updated(fragment: Fragment, tp: Touchpoint, registry: Registry) -> None:

@@ -47,10 +47,11 @@ def see_again(sighting: Sighting, tp: Touchpoint) -> None:
         if len(seen) > _TIMES_KEPT:
             _forget_time(seen)
     else:
-        _note_time(seen, time, tp.received)
+        note_time(seen, time, tp.received)
 
 
-def _note_time(seen: list[tuple[int, int]], time: int, received: int) -> None:
+def note_time(seen: list[tuple[int, int]], time: int, received: int) -> None:
+    """Adds a (time, received) pair."""
     place = bisect_left(seen, (time,))
     if place < len(seen) and seen[place][0] == time:
         if received < seen[place][1]:

@@ -118,7 +118,7 @@ class Addressing:
         for key, sighting in fragment.sets.items():
             time = self._newest(sighting)
             if time is not None:
-                app = sighting.last_channel == "app" or _on_app(sighting.sources)
+                app = sighting.app > 0 and (self._as_of is None or sighting.app <= self._as_of)
                 for id in ids_of(key):
                     yield id, time, app
         for id, share in fragment.rest.items():

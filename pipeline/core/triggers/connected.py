@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from pipeline.core.facts.sightings import first_received
 from pipeline.core.fragment import Fragment, ids_of
 from pipeline.core.solve import hubs_of
 from pipeline.core.touchpoint import Id
@@ -22,7 +23,7 @@ def connected_since(fragments: Sequence[Fragment], a: Id, b: Id, as_of: int | No
             parent[id] = id = parent.get(up, up)
         return id
 
-    for received, ids in sorted(_sets(fragments, hubs_of(fragments, as_of))):
+    for received, ids in sorted(_sets(fragments, as_of)):
         first = find(ids[0])
         for id in ids[1:]:
             parent[find(id)] = first
@@ -31,10 +32,12 @@ def connected_since(fragments: Sequence[Fragment], a: Id, b: Id, as_of: int | No
     return 0
 
 
-def _sets(fragments: Iterable[Fragment], hubs: set[Id]) -> Iterable[tuple[int, list[Id]]]:
+def _sets(fragments: Sequence[Fragment], as_of: int | None) -> Iterable[tuple[int, list[Id]]]:
+    hubs = hubs_of(fragments, as_of)
     for fragment in fragments:
         if fragment.id in hubs:
             continue
         for key, sighting in fragment.sets.items():
-            ids = [id for id in ids_of(key) if id not in hubs]
-            yield min(received for _, received in sighting.seen), ids
+            received = first_received(sighting)
+            if as_of is None or received <= as_of:
+                yield received, [id for id in ids_of(key) if id not in hubs]
