@@ -10,7 +10,8 @@ from pipeline.core.effects import Effects, Output
 from pipeline.core.identifiers import Registry
 from pipeline.core.mail import Mail, Touch
 from pipeline.core.settle import Clock, Settler
-from pipeline.core.shard import Shard, earlier
+from pipeline.core.shard import Shard
+from pipeline.core.timers import earlier
 from pipeline.core.touchpoint import Id, Touchpoint
 
 

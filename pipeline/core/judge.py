@@ -10,11 +10,16 @@ from pipeline.core.effects import Output
 from pipeline.core.fragment import Fragment
 from pipeline.core.grouping import PersonIds
 from pipeline.core.identifiers import Registry
+from pipeline.core.ledger import Told, outlived
 from pipeline.core.person import Person
 from pipeline.core.seat import Seat
+from pipeline.core.timers import earlier
 from pipeline.core.times import SECOND
 from pipeline.core.touchpoint import Id
 from pipeline.core.trigger import evaluate
+
+HELD_AGAIN = SECOND
+"""A trigger that waits for facts to be read is looked at again after that."""
 
 _json = orjson.dumps
 
@@ -32,6 +37,8 @@ class Judge:
     ) -> None:
         self._registry, self._out = registry, out
         self._seat_of, self._put, self._count = seat_of, put, count
+        self.began = 0
+        """Clock at which this process took the shard over: what is not read yet holds triggers back from then on."""
 
     def has_carts(self, names: Iterable[Id]) -> bool:
         """Whether there can be a trigger of one of these identifiers."""
@@ -41,17 +48,26 @@ class Judge:
         """Publishes the difference between the triggers that should exist and those in the seats."""
         owner = self._seat_of(group.owner)
         ledger = {name: told for name in group.ids if (told := self._seat_of(name).told)}
-        outcome = evaluate(person, ledger, now, caught_up_to, self._registry, as_of, owner.revision)
-        for name, told in outcome.told.items():
-            seat = self._seat_of(name)
-            seat.told.update(told)
-            self._put(name, seat)
+        outcome = evaluate(
+            person, ledger, now, caught_up_to, self._registry, as_of, owner.revision, hold_from=self.began
+        )
+        for name in ledger.keys() | outcome.told.keys():
+            self._note(name, outcome.told.get(name, {}), now)
         for record in outcome.records:
             self._count(f"triggers.{record['status']}")
             event = f"{record['trigger_id']}:{record['revision']}"
             self._out(Output("triggers", record["episode_id"], _json(record), event, now))
         self.silence(group.ids, now)
-        self.set_alarm(group.owner, outcome.wake or 0)
+        again = now + HELD_AGAIN if outcome.held is not None else 0
+        self.set_alarm(group.owner, earlier(outcome.wake or 0, again))
+
+    def _note(self, name: Id, told: dict[str, Told], now: int) -> None:
+        """Puts what was told into the seat; what can matter to nothing any more goes."""
+        seat = self._seat_of(name)
+        past = [trigger for trigger, one in seat.told.items() if outlived(one, now)]
+        if told or past:
+            seat.told = {trigger: one for trigger, one in (seat.told | told).items() if trigger not in past}
+            self._put(name, seat)
 
     def alarm(self, names: Iterable[Id]) -> int:
         """The next clock time at which the triggers of these persons can change by time alone; 0: never."""

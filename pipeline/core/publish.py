@@ -21,6 +21,7 @@ from pipeline.core.effects import Output
 from pipeline.core.fragment import Fragment
 from pipeline.core.grouping import PersonIds
 from pipeline.core.identifiers import Registry
+from pipeline.core.ledger import Told
 from pipeline.core.person import Deeds, Person, View, deeds, in_order, presence, sooner
 from pipeline.core.seat import Seat
 from pipeline.core.times import MINUTE
@@ -135,7 +136,8 @@ class Publisher:
         kept = self._kept.get(group.owner)
         if kept is not None and kept.group is group and (kept.deeds.next_change or now + 1) > now:
             return kept
-        ledger = {trigger: told for name in group.ids for trigger, told in self._seat_of(name).told.items()}
+        told = [one for name in group.ids for one in self._seat_of(name).told.values()]
+        ledger = {one.trigger_id: one for one in sorted(told, key=_revision)}
         known = deeds(person, now, self._registry, ledger)
         if len(self._kept) >= KEPT_MAX:
             self._kept.clear()
@@ -242,3 +244,7 @@ class Kind(msgspec.Struct, frozen=True):
     @property
     def at_once(self) -> bool:
         return self.name != "updated"
+
+
+def _revision(told: Told) -> int:
+    return told.revision

@@ -16,7 +16,8 @@ from pipeline.core.grouping import Grouping, PersonIds, grouping
 from pipeline.core.judge import Judge, instants
 from pipeline.core.publish import Kind, Move, Publisher
 from pipeline.core.seat import Seat
-from pipeline.core.shard import Cause, Shard, earlier
+from pipeline.core.shard import Cause, Shard
+from pipeline.core.timers import earlier
 from pipeline.core.touchpoint import Id
 
 GROUPINGS_MAX = 100_000
@@ -44,6 +45,7 @@ class Settler:
     def settle(self, now: int, caught_up_to: int) -> None:
         shard = self._shard
         self._publisher.pace(now - caught_up_to)
+        self._judge.began = self._judge.began or now
         due = dict.fromkeys(shard.timers.due(now))
         dirty, shard.dirty = shard.dirty, {}
         for root in due:

@@ -26,7 +26,7 @@ from pipeline.core.identifiers import Registry
 from pipeline.core.mail import Adopt, Arrived, Link, Mail, Point, Report, Shared, Touch, Unite
 from pipeline.core.rows import Rows
 from pipeline.core.seat import Seat
-from pipeline.core.timers import Timers
+from pipeline.core.timers import Timers, earlier
 from pipeline.core.touchpoint import Id, Touchpoint
 from pipeline.core.unionfind import Index
 
@@ -51,11 +51,6 @@ def matters(touchpoint: Touchpoint, grace: int) -> bool:
     data = touchpoint.data
     late = touchpoint.received - touchpoint.time > grace
     return late or touchpoint.type in JUDGED or bool(data.traits) or bool(touchpoint.hints)
-
-
-def earlier(one: int, other: int) -> int:
-    """The earlier of two times; 0 is none."""
-    return min(one, other) if one and other else one or other
 
 
 def version_of(row: bytes | None) -> int:

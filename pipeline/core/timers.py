@@ -8,6 +8,11 @@ from heapq import heappop, heappush
 from pipeline.core.touchpoint import Id
 
 
+def earlier(one: int, other: int) -> int:
+    """The earlier of two times; 0 is none."""
+    return min(one, other) if one and other else one or other
+
+
 class Timers:
     def __init__(self) -> None:
         self._heap: list[tuple[int, Id]] = []

@@ -9,9 +9,9 @@ from pipeline.core.group import Group
 from pipeline.core.identifiers import Registry
 from pipeline.core.policy import load
 from pipeline.core.replay import Replay, replay
-from pipeline.core.times import SECOND
-from pipeline.core.touchpoint import Id, Touchpoint
-from tests.core.touchpoints import touchpoint
+from pipeline.core.times import HOUR, MINUTE, SECOND
+from pipeline.core.touchpoint import CartRef, Data, Id, Touchpoint
+from tests.core.touchpoints import item, touchpoint
 from tests.published import Published
 
 L1, L2 = Id("loyalty:L-1"), Id("loyalty:L-2")
@@ -167,3 +167,40 @@ def test_a_worker_that_is_behind_publishes_documents_less_often_and_identities_a
             assert L1 in shop.identities
     assert len([second for second in documents if second < 90]) <= 3
     assert shop.profiles[profile_id(COOKIE)]["lineage"]["touchpoints"] == 101
+
+
+def test_a_trigger_waits_for_the_backlog_and_fires_when_it_was_read() -> None:
+    group = Group(Registry(load("[triggers]\nrequire_consent = false")), "wall")
+    group.add(0)
+    cart = touchpoint("add", 0, "cart.item_added", (Id("email:" + "0" * 64),), data=basket())
+    group.touch(0, cart)
+    deadline = cart.time + 60 * MINUTE
+    fired: dict[int, int] = {}
+    for minute in range(90):
+        now = cart.time + minute * MINUTE
+        caught_up_to = deadline - 1 if minute < 70 else now
+        for output in group.drain(now, caught_up_to).outputs:
+            if output.topic == "triggers":
+                fired[minute] = fired.get(minute, 0) + 1
+    assert fired == {70: 1}, "held from minute 62 on, and not until max_hold is over at 77"
+
+
+def test_a_worker_that_was_down_for_long_holds_what_it_took_over() -> None:
+    registry = Registry(load("[triggers]\nrequire_consent = false"))
+    before = Group(registry, "wall")
+    before.add(0)
+    cart = touchpoint("add", 0, "cart.item_added", (Id("email:" + "0" * 64),), data=basket())
+    before.touch(0, cart)
+    rows = before.drain(cart.time, cart.time).rows[0]
+    after = Group(registry, "wall")
+    after.add(0, [(key, row) for key, row in rows.items() if row is not None])
+    late = cart.time + 5 * HOUR
+    assert not [output for output in after.drain(late, cart.time).outputs if output.topic == "triggers"]
+    held = after.drain(late + 14 * MINUTE, cart.time).outputs
+    assert not [output for output in held if output.topic == "triggers"]
+    over = after.drain(late + 16 * MINUTE, cart.time).outputs
+    assert [output.topic for output in over if output.topic == "triggers"] == ["triggers"]
+
+
+def basket() -> Data:
+    return Data(cart=CartRef(id="cart-1"), items=[item("SKU-1")])
