@@ -4,7 +4,7 @@ Each shard reports how far it is; reports are committed with the epoch that made
 the time of day, and `caught_up_to` the smallest report. On the record clock time is what touchpoints say: it may pass a
 time T only when everything received up to T has been read and all mail it caused has been handled, wherever:
 
-    level 0 of a shard   all its touchpoints received up to then are read
+    level 0 of a shard   all its touchpoints received up to then are read; looked up after all shards said so of theirs
     level n              ... and all mail that level n - 1 of all shards caused has been handled here
 
 Mail can cause mail; what joins two persons settles in less than HOPS steps. A level, once true, stays true.
@@ -21,12 +21,13 @@ from pipeline.core import times
 
 HOPS = 6
 SETTLE = times.SECOND
-"""A shard counts as being at the end only when nothing came for so long: producers send to partitions in batches."""
+"""A shard at the end has read up to a time only when it still is so long after: producers send to partitions in
+batches, one partition's later than another's."""
 
 
 class Report(msgspec.Struct):
     """How far a shard is; one row of `progress`. received: of the last touchpoint read (wall clock: the time up to
-    which all is read). end: it stands at the end. levels: levels 1 to HOPS on the record clock."""
+    which all is read). end: it stands at the end. levels: levels 0 to HOPS on the record clock."""
 
     shard: int
     received: int = 0
@@ -104,18 +105,36 @@ class WallClock:
 
 @dataclass
 class _Levels:
-    """Of one owned shard. waiting: level -> (time it may rise to, mail offset to be read first). end: of touchpoints,
-    as it has been since the time of day `since`."""
+    """Of one owned shard. goal: (time that level 0 may rise to, time of day at which that became known). waiting: other
+    level -> (time it may rise to, mail offset to be read first). end: it stood at the end when last looked at."""
 
     levels: list[int]
+    goal: tuple[int, int] | None = None
     waiting: dict[int, tuple[int, int]] = field(default_factory=dict)
-    end: int = -1
-    since: int = 0
-    settled: bool = False
+    end: bool = False
+
+    def look(self, sight: Sight, goals: list[int]) -> None:
+        self.end = sight.at_end
+        if self.goal is None and goals[0] > self.levels[0]:
+            self.goal = goals[0], sight.asked
+        if self.goal is not None:
+            goal, known = self.goal
+            if sight.received > goal or (sight.at_end and sight.asked - known >= SETTLE):
+                self.levels[0], self.goal = goal, None
+        for level, goal in enumerate(goals[1:], 1):
+            if goal > self.levels[level]:
+                self.waiting.setdefault(level, (goal, sight.mail_end))
+
+    def handled(self, mail: int) -> None:
+        for level, (goal, offset) in list(self.waiting.items()):
+            if mail >= offset:
+                self.levels[level] = goal
+                del self.waiting[level]
 
 
 class RecordClock:
-    """See the head of the file. A process that owns all shards needs no levels: its mail is handled within an epoch."""
+    """See the head of the file. A process that owns all shards needs only level 0: its mail is handled within an
+    epoch."""
 
     eager = True
 
@@ -130,13 +149,12 @@ class RecordClock:
 
     def _begin(self, shard: int) -> _Levels:
         report = self.reports.get(shard)
-        return _Levels(list(report.levels) if report else [0] * self._hops)
+        return _Levels(list(report.levels) if report else [0] * (self._hops + 1))
 
     def goals(self) -> list[int]:
-        """For each level above 0, the time that all shards have reached on the level below."""
-        reports = self.reports.values()
-        lowest = self._level((report.end, report.received) for report in reports) if self._complete() else 0
-        return [lowest, *(self._agreed(level) for level in range(self._hops - 1))]
+        """For each level the time it may rise to: for level 0 how far all shards seem to be, which may be wrong by the
+        time it is heard; for the others what all have reached on the level below."""
+        return [self._seems(), *(self._agreed(level) for level in range(self._hops))]
 
     def heard(self, reports: Mapping[int, Report]) -> None:
         for shard, report in reports.items():
@@ -147,27 +165,17 @@ class RecordClock:
 
     def saw(self, sights: Mapping[int, Sight], goals: list[int]) -> None:
         for shard, sight in sights.items():
-            own = self._own[shard]
-            if own.end != sight.touchpoints_end:
-                own.end, own.since = sight.touchpoints_end, sight.asked
-            own.settled = sight.at_end and sight.asked - own.since >= SETTLE
-            for level, goal in enumerate(goals):
-                ready = level or own.settled or sight.received > goal
-                if goal > own.levels[level] and ready:
-                    own.waiting.setdefault(level, (goal, sight.mail_end))
+            self._own[shard].look(sight, goals)
         if len(sights) == self._shards and all(sight.mail_read for sight in sights.values()):
-            self._rise(self._level(((self._own[shard].settled, sight.received) for shard, sight in sights.items())))
+            self._rise(min(own.levels[0] for own in self._own.values()))
 
     def report(self, shard: int, received: int, mail: int) -> Report:
         own = self._own[shard]
-        for level, (goal, offset) in list(own.waiting.items()):
-            if mail >= offset:
-                own.levels[level] = max(goal, own.levels[level])
-                del own.waiting[level]
-        return Report(shard, received, own.settled, list(own.levels))
+        own.handled(mail)
+        return Report(shard, received, own.end, list(own.levels))
 
     def read(self, time_of_day: int) -> tuple[int, int]:
-        self._rise(self._agreed(self._hops - 1))
+        self._rise(self._agreed(self._hops))
         return self.floor, self.floor
 
     def settled(self) -> bool:
@@ -181,11 +189,12 @@ class RecordClock:
     def _complete(self) -> bool:
         return len(self.reports) == self._shards
 
-    def _level(self, shards: Iterable[tuple[bool, int]]) -> int:
-        """Level 0 of all shards (settled at the end, received): where all stand at the end, the newest there is."""
-        read = list(shards)
-        behind = [received for end, received in read if not end]
-        return max(0, min(behind) - 1) if behind else max(received for _, received in read)
+    def _seems(self) -> int:
+        """The newest there is if all shards stand at the end, else what the slowest of the others is past."""
+        if not self._complete():
+            return 0
+        behind = [report.received for report in self.reports.values() if not report.end]
+        return max(0, min(behind) - 1) if behind else max(report.received for report in self.reports.values())
 
     def _rise(self, now: int) -> None:
         self.floor = max(self.floor, now)

@@ -159,7 +159,7 @@ class World:
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=400, deadline=None)
 def test_nothing_received_up_to_the_clock_is_still_open(seed: int) -> None:
     world = World(seed)
     for _ in range(world.chance.randint(0, 600)):
@@ -176,6 +176,16 @@ def test_the_clock_comes_to_the_newest_time_once_all_is_quiet(seed: int) -> None
     for process in world.processes:
         assert process.clock.read(world.time)[0] == world.newest()
         assert process.clock.settled()
+
+
+def test_a_process_that_owns_all_shards_first_handles_the_mail_that_others_left() -> None:
+    clock = RecordClock(1, HOPS)
+    clock.own([0])
+    clock.heard({0: clock.report(0, received=5, mail=3)})
+    clock.saw({0: sight(received=9, mail_end=4)}, clock.goals())
+    assert clock.read(0)[0] == 0
+    clock.saw({0: sight(received=9)}, clock.goals())
+    assert clock.read(0)[0] == 4
 
 
 @given(st.lists(st.integers(-5, 5).map(lambda minutes: minutes * MINUTE), min_size=1))
