@@ -56,7 +56,8 @@ RARE = {
 }
 """A member or word that is rare -> the policy that makes it."""
 HINTED = b"""{"specversion":"1.0","id":"e","source":"web/shop","type":"cart.item_added","time":"2026-03-02T08:00:00Z",
-"data":{"items":[{"sku":"S"}],"identifiers":[{"type":"cookie","value":"c-1"},{"type":"email","value":"a@b.de","verified":false}]}}"""
+"data":{"items":[{"sku":"S"}],
+"identifiers":[{"type":"cookie","value":"c-1"},{"type":"email","value":"a@b.de","verified":false}]}}"""
 FORMATS = FormatChecker(formats=("date", "uuid"))
 
 Records = dict[str, list[dict[str, Any]]]
@@ -310,8 +311,8 @@ def read(touchpoint: bytes, reader: Reader) -> bool:
 
 def test_every_accepted_touchpoint_of_a_sample_shop_fits(shop: Shop) -> None:
     reader = Reader(Registry(load("")))
-    lines = [line for line in shop.lines[::5] if line.startswith(b'{"specversion":"1.0"') and read(line, reader)]
-    assert len(lines) > 400
+    lines = [line for line in shop.lines[::8] if line.startswith(b'{"specversion":"1.0"') and read(line, reader)]
+    assert len(lines) > 250
     assert faults("touchpoint", map(json.loads, lines)) == []
 
 
