@@ -84,6 +84,9 @@ FOLD_KEYS: Final = (
 _types = values.distinct(values.several(values.type_name))
 _minute = values.duration(MINUTE)
 _name = values.matching(r"[a-z0-9][a-z0-9_-]{0,62}", "small letters, digits, - and _")
+RECORD_BYTES_LEAST: Final = 1_024
+"""Below that not even an empty document or fragment would fit."""
+
 _SECTIONS: Final[dict[str, tuple[type[msgspec.Struct], dict[str, Reader]]]] = {
     "identity": (
         Identity,
@@ -181,6 +184,7 @@ _SECTIONS: Final[dict[str, tuple[type[msgspec.Struct], dict[str, Reader]]]] = {
         Bounds,
         {
             **{name: values.whole(1) for name in Bounds.__struct_fields__ if name != "touches"},
+            **dict.fromkeys(("touchpoint_bytes", "fragment_bytes", "document_bytes"), values.whole(RECORD_BYTES_LEAST)),
             "touches": values.several(values.whole(1), count=2),
         },
     ),

@@ -104,6 +104,7 @@ def test_a_type_that_is_made_unique_loses_its_default_limit() -> None:
         ('[identity]\nforbidden = [[["email", "a"], ["email", "a"]]]', "identity.forbidden", 2),
         ('[identity]\ndefault_region = "XX"', "identity.default_region", 2),
         ("[identity]\nnormalise = 1", "identity.normalise", 2),
+        ("[bounds]\ndocument_bytes = 1", "bounds.document_bytes", 2),
         ("[identity]\nperson_max = true", "identity.person_max", 2),
         ('[profile]\ntimezone = "Mars/Olympus"', "profile.timezone", 2),
         ('[profile]\ntimezone = "../etc/passwd"', "profile.timezone", 2),
