@@ -10,7 +10,7 @@ from pipeline.core.effects import Effects, Output
 from pipeline.core.identifiers import Registry
 from pipeline.core.mail import Mail, Touch
 from pipeline.core.settle import Clock, Settler
-from pipeline.core.shard import Shard
+from pipeline.core.shard import Shard, Watch
 from pipeline.core.timers import earlier
 from pipeline.core.touchpoint import Id, Touchpoint
 
@@ -26,6 +26,7 @@ class Group:
         self._durable, self._documents = durable, documents
         self._shards: dict[int, Shard] = {}
         self._settlers: dict[int, Settler] = {}
+        self._watch = Watch()
         self._local: deque[tuple[int, Mail]] = deque()
         self._effects = Effects()
         self._unmarked: list[int] = []
@@ -41,7 +42,7 @@ class Group:
     def add(self, number: int, rows: Iterable[tuple[bytes, bytes]] = ()) -> None:
         """Takes over a shard from its state rows. Raises StateError if they were made with another hash key or with
         another policy as far as that decides how touchpoints are folded."""
-        shard = Shard(number, self._registry, self._post, self._count, durable=self._durable)
+        shard = Shard(number, self._registry, self._post, self._count, self._watch, durable=self._durable)
         made = None
         others = []
         for key, row in rows:

@@ -118,8 +118,13 @@ class Settler:
     def _regroup(self, root: Id, cause: Cause, before: Grouping | None) -> tuple[Grouping, list[PersonIds]]:
         """The persons of the cluster, and those that this epoch concerns."""
         shard = self._shard
-        grouped = grouping(shard.clusters[root], shard.fragment, self._registry)
+        members = shard.clusters[root]
+        grouped = grouping(members, shard.fragment, self._registry)
         self._groupings[root] = grouped
+        if grouped.settled:
+            shard.contested.difference_update(members)
+        else:
+            shard.contested.update(members)
         if before is None:
             return grouped, list(grouped.groups)
         known = set(before.groups)

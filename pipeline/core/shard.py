@@ -21,7 +21,7 @@ from pipeline.core.events import ADDRESS, CART, MESSAGE, ORDER, UNLINKED
 from pipeline.core.facts.sightings import weaker_since
 from pipeline.core.fit import encode_within
 from pipeline.core.fold import fold
-from pipeline.core.fragment import Fragment, ids_of, set_key
+from pipeline.core.fragment import Fragment, Sighting, ids_of, set_key
 from pipeline.core.identifiers import Registry
 from pipeline.core.mail import Adopt, Arrived, Link, Mail, Point, Report, Shared, Touch, Unite
 from pipeline.core.rows import Rows
@@ -77,8 +77,18 @@ class Cause:
         self.alarms.update(other.alarms)
 
 
+class Watch:
+    """Identifiers whose facts may change triggers at once. carts: in clusters with carts. contested: in clusters whose
+    persons may change with each newer sighting. Facts and roots may be at different shards: they have one in common."""
+
+    def __init__(self) -> None:
+        self.carts: set[Id] = set()
+        self.contested: set[Id] = set()
+
+
 class Shard:
-    """`post` sends a message to the home of its addressee. `count` counts what metrics show."""
+    """`post` sends a message to the home of its addressee. `count` counts what metrics show. `watch`: of all shards of
+    the process."""
 
     def __init__(
         self,
@@ -86,6 +96,7 @@ class Shard:
         registry: Registry,
         post: Callable[[Mail], None],
         count: Callable[[str], None],
+        watch: Watch,
         *,
         durable: bool = True,
     ) -> None:
@@ -110,8 +121,7 @@ class Shard:
         self.alarms: dict[Id, int] = {}
         """Carts that changed since the last report: anchor -> first clock time at which they could be abandoned."""
         self.next_alarm = 0
-        self.watched: set[Id] = set()
-        """Identifiers in clusters with carts."""
+        self.watched, self.contested = watch.carts, watch.contested
         self.urgent = False
         """Whether a touchpoint since the last report could change a trigger of a watched identifier."""
         triggers = registry.policy.triggers
@@ -159,13 +169,18 @@ class Shard:
         if first or vetoed or learned or fragment.born != born:
             self._regroup.add(anchor)
             self._note_judged(anchor, ids)
-        elif matters(touchpoint, self._grace) or (sighting and sighting.app == touchpoint.received):
+        elif self._may_matter(touchpoint, sighting):
             self._note_judged(anchor, ids)
         if touchpoint.type in CART:
             self._arm(anchor, max(touchpoint.time + self._quiet, touchpoint.received))
         told = ids[1:] if fragment.hub and first else overtaken
         if (new or told) and not vetoed:
             self._link(fragment, new, told, touchpoint)
+
+    def _may_matter(self, touchpoint: Touchpoint, sighting: Sighting | None) -> bool:
+        """Whether triggers can depend on identifiers seen again: the app is new, or who is one person is open."""
+        on_app = sighting is not None and sighting.app == touchpoint.received
+        return on_app or matters(touchpoint, self._grace) or not self.contested.isdisjoint(touchpoint.ids)
 
     def receive(self, message: Mail) -> None:
         self._handlers[type(message)](message)
