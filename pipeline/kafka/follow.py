@@ -6,6 +6,7 @@ once, waits as at the start, and gives up with BrokerAbsent.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator
 from typing import Any, NamedTuple
 
@@ -71,8 +72,15 @@ def _configuration(settings: Settings, down: list[str]) -> dict[str, Any]:
 
 def _end(consumer: Consumer, partition: TopicPartition) -> TopicPartition:
     """Where the committed records end now, so that what comes after the first line told is never missed."""
-    _, end = consumer.get_watermark_offsets(partition, timeout=ANSWER_S)
-    return TopicPartition(partition.topic, partition.partition, end)
+    deadline = time.monotonic() + ANSWER_S
+    while True:
+        try:
+            _, end = consumer.get_watermark_offsets(partition, timeout=ANSWER_S)
+            return TopicPartition(partition.topic, partition.partition, end)
+        except KafkaException:
+            if time.monotonic() > deadline:
+                raise
+            consumer.list_topics(partition.topic, timeout=ANSWER_S)  # a new leader is not asked before it is known
 
 
 def _record(message: Message) -> Record:
