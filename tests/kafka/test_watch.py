@@ -226,7 +226,7 @@ def test_an_interrupt_ends_the_command_cleanly_and_a_pipe_has_no_colours(embedde
     assert process.stdout is not None
     first = process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=60)
     assert first.startswith("profile p-1 r3 known")
     assert "\x1b" not in first
     assert (process.returncode, errors) == (0, "following selvedge.profiles\n")
