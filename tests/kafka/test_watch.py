@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from itertools import islice
 
 import pytest
@@ -222,6 +223,7 @@ def test_an_interrupt_ends_the_command_cleanly_and_a_pipe_has_no_colours(embedde
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # who runs the tests may ignore interrupts
     )
     assert process.stdout is not None
     first = process.stdout.readline()
