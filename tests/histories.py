@@ -131,8 +131,9 @@ def history(rnd: Random, size: int, registry: Registry) -> list[Touchpoint]:
 
 
 def _times(rnd: Random) -> tuple[int, int]:
-    """Event and received time: over some days or within minutes, mostly in time, sometimes late, rarely ahead."""
+    """Event and received time: over some days or within minutes, to the second or a part of it, mostly in time,
+    sometimes late, rarely ahead."""
     time = START + rnd.choice((rnd.randrange(3 * DAY), rnd.randrange(3 * HOUR), rnd.randrange(4) * MINUTE))
-    time -= time % SECOND
+    time -= time % (SECOND // rnd.choice((1, 4)))
     delay = rnd.choice((0, 0, rnd.randrange(90) * SECOND, rnd.randrange(DAY), -20 * MINUTE))
     return time, time + delay

@@ -93,16 +93,19 @@ class Judge:
             self._put(name, seat)
 
 
-def instants(fragments: Iterable[Fragment], since: int, now: int) -> tuple[list[int], int]:
+def instants(fragments: Iterable[Fragment], since: int, now: int, grace: int) -> tuple[list[int], int]:
     """The full seconds after `since` at which a fact that triggers can depend on has just been received: those up to
     `now`, ascending, and the first one after it (0: none)."""
-    times = {time for fragment in fragments for time in _received(fragment) if time > since - SECOND}
+    times = {time for fragment in fragments for time in _received(fragment, grace) if time > since - SECOND}
     seconds = sorted({-(-time // SECOND) * SECOND for time in times})
     known = [second for second in seconds if since < second <= now]
     return known, next((second for second in seconds if second > now), 0)
 
 
-def _received(fragment: Fragment) -> Iterable[int]:
+def _received(fragment: Fragment, grace: int) -> Iterable[int]:
+    for time, moment in fragment.activity.items():
+        if moment.received - time > grace:
+            yield moment.received
     for sighting in fragment.sets.values():
         for _, received in (*sighting.seen, *sighting.observed):
             yield received

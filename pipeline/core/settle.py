@@ -211,7 +211,7 @@ class Settler:
             return
         fragments = [fragment for name in members if (fragment := shard.fragment(name)) is not None]
         since = min(self._seat(name).evaluated for name in members)
-        known, later = instants(fragments, since, now)
+        known, later = instants(fragments, since, now, self._registry.policy.triggers.grace)
         for at in self._moments(members, known, since, now):
             for group in grouping(members, shard.fragment, self._registry, at).groups:
                 if any(self._seat(name).evaluated < at for name in group.ids):

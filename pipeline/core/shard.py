@@ -27,6 +27,7 @@ from pipeline.core.mail import Adopt, Arrived, Link, Mail, Point, Report, Shared
 from pipeline.core.rows import Rows
 from pipeline.core.seat import Seat
 from pipeline.core.timers import Timers, earlier
+from pipeline.core.times import SECOND
 from pipeline.core.touchpoint import Id, Touchpoint
 from pipeline.core.unionfind import Index
 
@@ -172,7 +173,7 @@ class Shard:
         elif self._may_matter(touchpoint, sighting):
             self._note_judged(anchor, ids)
         if touchpoint.type in CART:
-            self._arm(anchor, max(touchpoint.time + self._quiet, touchpoint.received))
+            self._arm(anchor, max(touchpoint.time + self._quiet, -(-touchpoint.received // SECOND) * SECOND))
         told = ids[1:] if fragment.hub and first else overtaken
         if (new or told) and not vetoed:
             self._link(fragment, new, told, touchpoint)

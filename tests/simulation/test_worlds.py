@@ -14,7 +14,7 @@ from tests.simulation.checks import check
 from tests.simulation.world import Config, World
 
 DEFAULT = "500"
-FOUND = (7, 14, 53, 268, 44, 239, 378, 712, 1123, 1235, 1492, 1720)
+FOUND = (7, 14, 53, 268, 44, 239, 378, 712, 906, 1123, 1235, 1291, 1492, 1720)
 """Seeds that showed a bug once."""
 
 

@@ -106,13 +106,13 @@ def _leads_back(told: Told, click: Click, order: Purchase) -> bool:
 
 def _retract_duplicates(case: Case) -> None:
     """Earliest deadline first: what would exceed a cap, had both been one person, is withdrawn; but not what fired in
-    the knowledge of the others."""
+    the knowledge of the others, nor what is the other side's since a split."""
     kept = [told for told in case.live() if told.status == "recovered"]
     for told in case.live():
         if told.status != "fired":
             continue
         unknown = [other for other in kept if _knew_nothing(case, told, other)]
-        if unknown and _is_duplicate(case, told, kept, unknown):
+        if unknown and case.has(told.covers[0]) and _is_duplicate(case, told, kept, unknown):
             _retract(case, told, "duplicate_after_merge")
         else:
             kept.append(told)
