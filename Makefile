@@ -15,7 +15,7 @@ help:  ## this list
 demo: $(RUN)  ## a sample shop through an embedded broker, live, in under a minute
 	@$(BIN)/selvedge demo
 test: $(DEV)  ## all tests; those on a real Kafka are skipped where none can be started
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 check: $(DEV)  ## style, types, imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo
 bench: $(DEV)  ## throughput against Faust as one would write it, on a real Kafka
