@@ -45,7 +45,7 @@ class App(faust.App):
     async def withdraw(self) -> None:
         """Nothing is owned."""
 
-    def grant(self, partitions: frozenset[TP], generation: int) -> None:
+    def grant(self, partitions: frozenset[TP]) -> None:
         task = asyncio.get_running_loop().create_task(self._lease(dict.fromkeys(partitions, 0)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
