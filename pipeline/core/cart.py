@@ -37,10 +37,6 @@ class _Track(msgspec.Struct):
     names: dict[str, int] = {}
 
 
-def has_carts(fragment: Fragment) -> bool:
-    return bool(fragment.carts)
-
-
 def episodes(fragments: Sequence[Fragment], as_of: int | None, policy: Policy) -> list[Episode]:
     """Of one person's fragments, by cart key, then time. as_of: only facts received up to then; None: all."""
     tracks = _tracks(fragments, as_of)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from pipeline.core.cart import episodes, has_carts
+from pipeline.core.cart import episodes
 from pipeline.core.episode import Episode, abandoned_at, open_carts, recovered_at, value_of
 from tests.core.shopper import NO_CONSENT_NEEDED, Facts, World, at
 
@@ -384,10 +384,3 @@ def test_lines_are_bounded() -> None:
         facts.add(0, JANE, sku)
     (episode,) = of(facts)
     assert lines(episode) == {"A": 1, "B": 1}
-
-
-def test_a_fragment_says_whether_it_has_carts() -> None:
-    facts, world = Facts(), World(Facts().registry)
-    for tp in (facts.view(0, "cookie:c-1"), facts.add(1, "cookie:c-2")):
-        world.fold(tp)
-    assert [has_carts(world.fragments[id]) for id in sorted(world.fragments)] == [False, True]
