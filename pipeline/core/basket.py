@@ -105,7 +105,8 @@ class Basket:
             return
         if self._open is None:
             self._stage = change.stage
-            self._open = Episode(self._key, self._cart_id, [], [], {}, 0)
+            cancels = self._triggers.any_order == "cancel"
+            self._open = Episode(self._key, self._cart_id, [], [], {}, 0, any_order=cancels)
             self.episodes.append(self._open)
         elif change.stage == "checkout":
             self._stage = "checkout"
@@ -133,7 +134,7 @@ class Basket:
         if not self.episodes:
             return
         episode = self.episodes[-1]
-        episode.changes.append((change, fragment))
+        episode.changes.append(((change.event, change.source), fragment))
         if change.recovery_url and episode.points:
             episode.last.recovery_url = change.recovery_url
 

@@ -14,12 +14,11 @@ from typing import Final
 
 import msgspec
 
-from pipeline.core.fragment import Change
 from pipeline.core.money import EXACT, ZERO, plain, plus, published
 from pipeline.core.touchpoint import Id
 
 Ref = tuple[str, str]
-"""(event id, source): what a change is known by."""
+"""(event id, source): what a change is known by. Of an event that says several things, see `Point.item`."""
 
 BY_ORDER: Final = frozenset(("converted", "converted_partial", "cancelled_by_order"))
 
@@ -44,7 +43,8 @@ Lines = dict[str, CartLine]
 
 class Point(msgspec.Struct):
     """A cart right after a change of its contents or stage. fragment: where the change is kept. kind: the kind of
-    device, else the channel. currency: the newest, else the policy's. value: the shop's own."""
+    device, else the channel. stage: cart or checkout; of another family its name. currency: the newest, else the
+    policy's. value: the shop's own. item: the SKU, where one event can be a change of several episodes."""
 
     time: int
     event: str
@@ -57,6 +57,11 @@ class Point(msgspec.Struct):
     currency: str
     value: str | None = None
     recovery_url: str | None = None
+    item: str | None = None
+
+    @property
+    def ref(self) -> Ref:
+        return self.event, self.source if self.item is None else f"{self.source}\n{self.item}"
 
     @property
     def worth(self) -> Decimal | None:
@@ -87,15 +92,16 @@ class Purchase(msgspec.Struct):
 
 class Episode(msgspec.Struct):
     """key: of the cart. cart_id: None for an implicit cart. points: at least one; the last is the newest state before
-    the end. changes: all since it opened, with those that changed nothing. lines: what the cart holds now: after
-    `converted_partial` and `cancelled_by_order` what was not bought, nothing once a newer episode of the cart exists.
-    ended_at: time of the end. order: what ended it. successor: the change that moved its lines away. quiet: its quiet
-    points, oldest first. idle_at: from when on the cart is idle."""
+    the end. changes: all since it opened, with those that changed nothing, each with the fragment that keeps it. lines:
+    what the cart holds now: after `converted_partial` and `cancelled_by_order` what was not bought, nothing once a
+    newer episode of the cart exists. ended_at: time of the end. order: what ended it. successor: the change that moved
+    its lines away. quiet: its quiet points, oldest first. idle_at: from when on the cart is idle. any_order: whether an
+    order of other things counts, too."""
 
     key: str
     cart_id: str | None
     points: list[Point]
-    changes: list[tuple[Change, Id]]
+    changes: list[tuple[Ref, Id]]
     lines: Lines
     expires_at: int
     end: str | None = None
@@ -104,6 +110,7 @@ class Episode(msgspec.Struct):
     successor: Ref | None = None
     quiet: list[Quiet] = []
     idle_at: int = 0
+    any_order: bool = True
 
     @property
     def last(self) -> Point:

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from pipeline.core import seat as seats_of
+from pipeline.core.alarms import waits
 from pipeline.core.dedup import Dedup
 from pipeline.core.events import ADDRESS, CART, MESSAGE, ORDER, UNLINKED
 from pipeline.core.facts.sightings import weaker_since
@@ -125,9 +126,8 @@ class Shard:
         self.watched, self.contested = watch.carts, watch.contested
         self.urgent = False
         """Whether a touchpoint since the last report could change a trigger of a watched identifier."""
-        triggers = registry.policy.triggers
-        self._quiet = min(triggers.cart_delay, triggers.checkout_delay) + triggers.grace
-        self._grace = triggers.grace
+        self._grace = registry.policy.triggers.grace
+        self._waits = waits(registry.policy.triggers)
         self._changed: dict[Id, str] = {}
         self._regroup: set[Id] = set()
         self._judged: set[Id] = set()
@@ -172,8 +172,9 @@ class Shard:
             self._note_judged(anchor, ids)
         elif self._may_matter(touchpoint, sighting):
             self._note_judged(anchor, ids)
-        if touchpoint.type in CART:
-            self._arm(anchor, max(touchpoint.time + self._quiet, -(-touchpoint.received // SECOND) * SECOND))
+        wait = self._waits.get(touchpoint.type)
+        if wait is not None:
+            self._arm(anchor, max(touchpoint.time + wait, -(-touchpoint.received // SECOND) * SECOND))
         told = ids[1:] if fragment.hub and first else overtaken
         if (new or told) and not vetoed:
             self._link(fragment, new, told, touchpoint)

@@ -20,6 +20,7 @@ from pipeline.core.policy_sections import Triggers
 from pipeline.core.touchpoint import Id
 from pipeline.core.triggers.case import Case
 from pipeline.core.triggers.due import agenda
+from pipeline.core.triggers.families import ALL
 from pipeline.core.triggers.firing import fire
 from pipeline.core.triggers.lifecycle import review
 
@@ -65,13 +66,6 @@ def evaluate(
 
 
 def _earliest(fragments: Sequence[Fragment], policy: Triggers) -> int | None:
-    """Before this time no cart of these fragments can be due; None: there is no cart."""
-    oldest = None
-    for fragment in fragments:
-        for cart in fragment.carts.values():
-            time = cart.changes[0].time
-            if oldest is None or time < oldest:
-                oldest = time
-    if oldest is None:
-        return None
-    return oldest + min(policy.cart_delay, policy.checkout_delay) + policy.grace
+    """Before this time nothing of these fragments can be due; None: nothing ever."""
+    times = [family.earliest(fragment, policy) for fragment in fragments for family in ALL]
+    return min((time + policy.grace for time in times if time is not None), default=None)

@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-from pipeline.core.cart import episodes
 from pipeline.core.episode import Episode, Ref
 from pipeline.core.identifiers import Registry
 from pipeline.core.ledger import Cover, Told
 from pipeline.core.person import Person
 from pipeline.core.touchpoint import Id
 from pipeline.core.triggers.addressing import Addressing
+from pipeline.core.triggers.families import ALL
+from pipeline.core.triggers.known import Known
 
 
 class Case:
@@ -26,7 +27,8 @@ class Case:
     ) -> None:
         self.person, self.registry, self.policy = person, registry, registry.policy.triggers
         self.now, self.caught_up_to, self.as_of, self.revision = now, caught_up_to, as_of, revision
-        self.episodes = episodes(person.fragments, as_of, registry.policy)
+        self.known = Known(person.fragments, as_of, registry.policy)
+        self.episodes = [episode for family in ALL for episode in family.episodes(self.known)]
         self.told: dict[str, Told] = {}
         self.records: list[dict[str, Any]] = []
         self.changed: dict[Id, dict[str, Told]] = {}
@@ -48,7 +50,7 @@ class Case:
 
     @cached_property
     def _holders(self) -> dict[Ref, Episode]:
-        return {(change.event, change.source): episode for episode in self.episodes for change, _ in episode.changes}
+        return {ref: episode for episode in self.episodes for ref, _ in episode.changes}
 
     def holder(self, cover: Cover) -> Episode | None:
         """The episode that has the change now."""
@@ -57,11 +59,10 @@ class Case:
     def has(self, cover: Cover) -> bool:
         """Whether the change is one of the person, in an episode or not."""
         return any(
-            (change.event, change.source) == (cover.event, cover.source)
+            ref == (cover.event, cover.source) and self.known.has(received)
             for fragment in self.person.fragments
-            for cart in fragment.carts.values()
-            for change in cart.changes
-            if self.as_of is None or change.received <= self.as_of
+            for family in ALL
+            for ref, received in family.refs(fragment)
         )
 
     def heir(self, episode: Episode) -> Episode:

@@ -165,7 +165,7 @@ def _fired(case: Case, told: Told, due: Due, others: Others, reach: Reach) -> To
 
 
 def _cover(point: Point) -> Cover:
-    return Cover(point.time, point.event, point.source, contents(point.lines))
+    return Cover(point.time, *point.ref, contents(point.lines))
 
 
 def _named(case: Case, due: Due) -> tuple[str, Id]:
@@ -180,8 +180,8 @@ def _named(case: Case, due: Due) -> tuple[str, Id]:
     ]
     if published:
         return min(published)[2:]
-    first = next(change for change, fragment in episode.changes if fragment == home)
-    return _uuid(episode.key, first.event, first.source), home
+    first = next(ref for ref, fragment in episode.changes if fragment == home)
+    return _uuid(episode.key, *first), home
 
 
 def _uuid(*names: str) -> str:

@@ -17,7 +17,6 @@ import msgspec
 from pipeline.core.episode import Episode, Purchase
 from pipeline.core.fragment import Click
 from pipeline.core.ledger import Told
-from pipeline.core.purchases import purchases
 from pipeline.core.times import DAY
 from pipeline.core.touchpoint import Id
 from pipeline.core.triggers.case import Case
@@ -71,8 +70,8 @@ def _order_after(case: Case, episode: Episode) -> Purchase | None:
     heir = case.heir(episode)
     if heir.end != "emptied" or heir.ended_at is None:
         return heir.order
-    for order in purchases(case.person.fragments, case.as_of):
-        meant = case.policy.any_order == "cancel" or heir.key in order.names or order.skus & heir.last.lines.keys()
+    for order in case.known.orders:
+        meant = heir.any_order or heir.key in order.names or order.skus & heir.last.lines.keys()
         if order.time >= heir.ended_at and meant:
             return order
     return None
@@ -81,8 +80,7 @@ def _order_after(case: Case, episode: Episode) -> Purchase | None:
 def _late_by(case: Case, order: Purchase, told: Told, episode: Episode) -> str:
     """By whichever came last: the order's receipt, or that its buyer was found to be the cart's owner."""
     cover = told.covers[0]
-    refs = ((change, fragment) for change, fragment in episode.changes)
-    home = next(fragment for change, fragment in refs if (change.event, change.source) == (cover.event, cover.source))
+    home = next(fragment for ref, fragment in episode.changes if ref == (cover.event, cover.source))
     known = [_known(case, received, fragment, home) for received, fragment in order.facts]
     return min(known)[1]
 
@@ -95,7 +93,7 @@ def _known(case: Case, received: int, fragment: Id, home: Id) -> tuple[int, str]
 def _clicks(case: Case) -> Iterable[Click]:
     for fragment in case.person.fragments:
         for click in fragment.clicks.values():
-            if click.kind == "message.clicked" and (case.as_of is None or click.received <= case.as_of):
+            if click.kind == "message.clicked" and case.known.has(click.received):
                 yield click
 
 

@@ -1,0 +1,33 @@
+"""checkout, cart: a cart that was left alone. The stage of the cart at the deadline says which of the two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from pipeline.core.cart import episodes
+from pipeline.core.episode import Episode, Ref
+from pipeline.core.fragment import Fragment
+from pipeline.core.policy_sections import Triggers
+from pipeline.core.triggers.family import Family
+from pipeline.core.triggers.known import Known
+
+
+def _earliest(fragment: Fragment, policy: Triggers) -> int | None:
+    if not fragment.carts:
+        return None
+    oldest = min(cart.changes[0].time for cart in fragment.carts.values())
+    return oldest + min(policy.cart_delay, policy.checkout_delay)
+
+
+def _episodes(known: Known) -> list[Episode]:
+    return episodes(known.fragments, known.as_of, known.policy)
+
+
+def _refs(fragment: Fragment) -> Iterable[tuple[Ref, int]]:
+    for cart in fragment.carts.values():
+        for change in cart.changes:
+            yield (change.event, change.source), change.received
+
+
+CARTS: Final = Family(("checkout", "cart"), _earliest, _episodes, _refs)
