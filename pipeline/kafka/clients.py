@@ -1,4 +1,4 @@
-"""librdkafka clients of a worker, and which of their errors may be tried again.
+"""librdkafka clients of a worker, as it wants them set.
 
 All output goes through one transactional producer per process; claims are written by a plain idempotent one, because
 an unfinished transaction of a process that died would hide what stands behind it.
@@ -7,7 +7,7 @@ an unfinished transaction of a process that died would hide what stands behind i
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -119,16 +119,3 @@ def _look_for_leaders(client: AdminClient) -> None:
     """By itself librdkafka goes on asking the former leader of a partition for minutes."""
     with suppress(KafkaException):
         client.list_topics(timeout=ANSWER_S)
-
-
-def retry(action: Callable[[], Any], giving_up: Callable[[], bool] = lambda: False) -> None:
-    """Repeats what the broker may yet grant. Raises KafkaException for what it never will, and once `giving_up`."""
-    while True:
-        try:
-            action()
-            return
-        except KafkaException as exception:
-            error = exception.args[0]
-            if error.fatal() or error.txn_requires_abort() or not error.retriable() or giving_up():
-                raise
-        time.sleep(RETRY_S)

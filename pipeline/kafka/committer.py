@@ -7,7 +7,6 @@ loop, except what waits for brokers. An error in here ends the process.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
@@ -44,13 +43,14 @@ class Committer:
         clock: Clock,
         stats: Stats,
         culprit: Culprit,
+        time_of_day: Callable[[], int],
     ) -> None:
         self.leases: dict[int, Lease] = {}
         self.committed: dict[int, Position] = {}
         self.fenced: list[tuple[int, bytes]] = []
         self.clock = clock
         self._core, self._intake, self._epochs, self._progress = core, intake, epochs, progress
-        self._stats, self._culprit = stats, culprit
+        self._stats, self._culprit, self._time_of_day = stats, culprit, time_of_day
         self._lock = asyncio.Lock()
         self._threads = ThreadPoolExecutor(2, "selvedge-commit")
         self._reported = 0.0
@@ -85,7 +85,7 @@ class Committer:
     async def look(self) -> None:
         """Sees how far everybody is, for the clock."""
         goals = self.clock.goals()
-        asked, received = _time_of_day(), {shard: lease.position.received for shard, lease in self.leases.items()}
+        asked, received = self._time_of_day(), {shard: lease.position.received for shard, lease in self.leases.items()}
         ends = await self._wait(lambda: self._progress.ends(received))
         sights = {
             shard: _sight(asked, received[shard], lease, ends[shard])
@@ -119,11 +119,11 @@ class Committer:
         self._stats.counts.update(work.effects.counts)
 
     def _collect(self) -> Work:
-        now, caught_up_to = self.clock.read(_time_of_day())
+        now, caught_up_to = self.clock.read(self._time_of_day())
         self._stats.now, self._stats.caught_up_to = now, caught_up_to
         work = Work(self._drain(now, caught_up_to), self._intake.take(), claims=self.fenced)
         self.fenced = []
-        overdue = time.monotonic() - self._reported >= REPORT_S and bool(self.leases)
+        overdue = _monotonic() - self._reported >= REPORT_S and bool(self.leases)
         busy = bool(work) or overdue or any(lease.moved for lease in self.leases.values())
         work.progress = self._reports(busy, overdue)
         if busy or work.progress:
@@ -135,12 +135,12 @@ class Committer:
         if not self._new and not self._intake.pending and (due is None or due > now):
             return Effects()
         self._new = False
-        begun = time.monotonic()
+        begun = _monotonic()
         try:
             effects = self._core.drain(now, caught_up_to)
         except Exception as error:
             raise self._failed(FailedEpoch(self.committed, self._positions_now(), now, caught_up_to), error) from None
-        self._stats.drain_s.append(time.monotonic() - begun)
+        self._stats.drain_s.append(_monotonic() - begun)
         return effects
 
     def _positions_now(self) -> dict[int, Position]:
@@ -161,7 +161,7 @@ class Committer:
             if news or overdue:
                 chosen[shard] = self._published[shard] = report
         if overdue:
-            self._reported = time.monotonic()
+            self._reported = _monotonic()
         return chosen
 
     def _positions(self, effects: Effects, now: int, all_of_them: bool) -> dict[int, Position]:
@@ -190,5 +190,5 @@ def _sight(asked: int, received: int, lease: Lease, ends: tuple[int, int]) -> Si
     return Sight(asked, received, position.touchpoints, ends[0], position.mail, ends[1])
 
 
-def _time_of_day() -> int:
-    return time.time_ns() // 1_000
+def _monotonic() -> float:
+    return asyncio.get_running_loop().time()

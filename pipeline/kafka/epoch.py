@@ -13,7 +13,6 @@ open one would hold up every reader. There is no abort: memory is ahead of the l
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -22,10 +21,11 @@ from confluent_kafka import KafkaError, KafkaException
 
 from pipeline.core import times
 from pipeline.core.effects import Effects, Output
-from pipeline.kafka import clients
+from pipeline.kafka.clients import ANSWER_S
 from pipeline.kafka.clock import Report, encode_report
 from pipeline.kafka.dead_letters import DeadLetter, Headers
 from pipeline.kafka.failstop import Stop
+from pipeline.kafka.outside import Outside, retry
 from pipeline.kafka.state import POSITION, SHELL, Position, encode_position
 from pipeline.settings import Settings
 
@@ -65,17 +65,18 @@ class Work:
 class Epoch:
     """Performs epochs, one after the other, in the name of `transactional_id`."""
 
-    def __init__(self, settings: Settings, transactional_id: str) -> None:
+    def __init__(self, settings: Settings, transactional_id: str, outside: Outside) -> None:
         self._topic = settings.topic
         self._source = f"selvedge/{settings.prefix}".encode()
         self._failed: list[KafkaError] = []
-        self._producer = clients.transactional(settings, transactional_id, on_delivery=self._delivered)
+        self._outside = outside
+        self._producer = outside.transactional(transactional_id, self._delivered)
         self._topics = {name: settings.topic(name) for name in (*TYPES, "dead-letters", "mail", "state", "progress")}
         self._fixed = {name: self._fixed_headers(kind) for name, kind in TYPES.items()}
 
     def start(self) -> None:
         """Makes the transactional id known to its coordinator. Blocks until that is done."""
-        clients.retry(lambda: self._producer.init_transactions(clients.ANSWER_S))
+        retry(self._outside, lambda: self._producer.init_transactions(ANSWER_S))
 
     def perform(self, work: Work) -> float:
         """Blocks until everything in `work` is committed; gives the seconds of the commit. Raises Stop, and then
@@ -120,9 +121,9 @@ class Epoch:
             self._produce(self._topics["state"], None, key, shard)
 
     def _commit(self) -> float:
-        begun = time.monotonic()
-        clients.retry(lambda: self._producer.commit_transaction(clients.ANSWER_S))
-        return time.monotonic() - begun
+        begun = self._outside.monotonic()
+        retry(self._outside, lambda: self._producer.commit_transaction(ANSWER_S))
+        return self._outside.monotonic() - begun
 
     def _produce(
         self, topic: str, value: bytes | None, key: bytes | None, partition: int = -1, headers: Headers | None = None

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
@@ -152,16 +151,16 @@ class Owner:
 
     async def _alive(self, withdrawn: threading.Event) -> None:
         """A process that was paused must not take over what has been assigned to others meanwhile."""
-        while time.monotonic() - self.consumer.heard > self._settings.session_timeout_ms / 1000:
+        while asyncio.get_running_loop().time() - self.consumer.heard > self._settings.session_timeout_ms / 1000:
             if withdrawn.is_set():
                 raise Withdrawn
             await asyncio.sleep(BEAT_S)
 
     async def _unless_withdrawn(self, lost: Lost, withdrawn: threading.Event) -> None:
         """Another claim is legitimate if the group has moved on; we hear of that within the session time-out."""
-        deadline = time.monotonic() + self._settings.session_timeout_ms / 1000
+        deadline = asyncio.get_running_loop().time() + self._settings.session_timeout_ms / 1000
         while not withdrawn.is_set():
-            if time.monotonic() > deadline:
+            if asyncio.get_running_loop().time() > deadline:
                 raise Stop(f"{lost}, but it is assigned to this one")
             await asyncio.sleep(BEAT_S)
 

@@ -6,16 +6,16 @@ commits nothing, until it fails as well.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from confluent_kafka import KafkaError, TopicPartition
 
-from pipeline.kafka import clients
+from pipeline.kafka.clients import Partition
 from pipeline.kafka.dead_letters import Share
 from pipeline.kafka.intake import Core, Intake, Lease, Reader
+from pipeline.kafka.outside import Message, Outside
 from pipeline.kafka.recovery import SOURCES, Shard
 from pipeline.kafka.state import Position
 from pipeline.kafka.stats import Stats
@@ -44,8 +44,8 @@ class Record(NamedTuple):
 
 
 class Postmortem:
-    def __init__(self, settings: Settings, make_core: Callable[[], Core], reader: Reader) -> None:
-        self._settings, self._make_core, self._reader = settings, make_core, reader
+    def __init__(self, settings: Settings, make_core: Callable[[], Core], reader: Reader, outside: Outside) -> None:
+        self._settings, self._make_core, self._reader, self._outside = settings, make_core, reader, outside
 
     def culprit(self, epoch: Epoch) -> str | None:
         """`topic:partition:offset` of the first record the core cannot do with; None: it is not one record's doing, or
@@ -66,7 +66,7 @@ class Postmortem:
 
     def _state(self, epoch: Epoch) -> list[Shard]:
         topic = self._settings.topic("state")
-        ends = clients.ends(clients.admin(self._settings), [(topic, number) for number in epoch.since])
+        ends = self._outside.ends([(topic, number) for number in epoch.since])
         shards = {number: Shard(number) for number in epoch.since}
         goals = {(topic, number): (0, end) for (_, number), end in ends.items()}
         for message in self._read(goals):
@@ -84,22 +84,23 @@ class Postmortem:
             record = Record(one.offset(), one.timestamp()[1], one.key(), one.value(), list(one.headers() or []))
             yield names[one.topic()], one.partition(), record
 
-    def _read(self, goals: Mapping[clients.Partition, tuple[int, int]]) -> Iterator[Any]:
+    def _read(self, goals: Mapping[Partition, tuple[int, int]]) -> Iterator[Message]:
         """Committed messages from offsets to offsets; ends early when it takes too long."""
         open_goals = {partition: end for partition, (start, end) in goals.items() if start < end}
-        reader: Any = clients.committed_reader(self._settings)
+        reader = self._outside.reader()
         reader.assign([TopicPartition(*partition, goals[partition][0]) for partition in open_goals])
-        deadline = time.monotonic() + SEARCH_S
+        deadline = self._outside.monotonic() + SEARCH_S
         try:
-            while open_goals and time.monotonic() < deadline:
+            while open_goals and self._outside.monotonic() < deadline:
                 for message in reader.consume(BATCH, POLL_S):
                     partition = message.topic(), message.partition()
                     end = open_goals.get(partition)
                     if end is None:
                         continue
-                    if message.error() is None and message.offset() < end:
+                    error = message.error()
+                    if error is None and message.offset() < end:
                         yield message
-                    elif message.error() is None or message.error().code() == KafkaError._PARTITION_EOF:
+                    elif error is None or error.code() == KafkaError._PARTITION_EOF:
                         del open_goals[partition]
         finally:
             reader.close()

@@ -9,8 +9,8 @@ from collections.abc import Collection
 
 from confluent_kafka import KafkaException, TopicPartition
 
-from pipeline.kafka import clients
 from pipeline.kafka.clock import Report, decode_report
+from pipeline.kafka.outside import Outside
 from pipeline.settings import Settings
 
 BATCH = 1_000
@@ -18,10 +18,9 @@ SOURCES = ("touchpoints", "mail")
 
 
 class Progress:
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._admin = clients.admin(settings)
-        self._reader = clients.committed_reader(settings)
+    def __init__(self, settings: Settings, outside: Outside) -> None:
+        self._settings, self._outside = settings, outside
+        self._reader = outside.reader()
         self._assigned = False
 
     def close(self) -> None:
@@ -44,7 +43,7 @@ class Progress:
         """High watermarks of the sources of these shards, (touchpoints, mail); None: not to be had now."""
         topics = [self._settings.topic(name) for name in SOURCES]
         try:
-            ends = clients.ends(self._admin, [(topic, shard) for topic in topics for shard in shards], patience_s=0)
+            ends = self._outside.ends([(topic, shard) for topic in topics for shard in shards], patience_s=0)
         except KafkaException:
             return None
         return {shard: (ends[topics[0], shard], ends[topics[1], shard]) for shard in shards}
@@ -52,7 +51,7 @@ class Progress:
     def _assign(self) -> bool:
         topic = self._settings.topic("progress")
         try:
-            partitions = self._admin.list_topics(topic, timeout=clients.ANSWER_S).topics[topic].partitions
+            partitions = self._outside.partitions(topic)
         except KafkaException:
             return False
         self._reader.assign([TopicPartition(topic, partition, 0) for partition in partitions])

@@ -15,15 +15,14 @@ The caller seeks to the position row's offsets, and only then owns the shard.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from pipeline.kafka import clients
+from pipeline.kafka.clients import ANSWER_S
 from pipeline.kafka.failstop import Stop
+from pipeline.kafka.outside import Message, Outside, Reader, retry
 from pipeline.kafka.state import CLAIM, POSITION, Position, claim_key, claimant, decode_position
 from pipeline.settings import Settings
 
@@ -70,8 +69,9 @@ class Shard:
     foreign: bool = False
     overtaken: bool = False
 
-    def apply(self, message: Any, own: bytes) -> None:
+    def apply(self, message: Message, own: bytes) -> None:
         key, value, offset = message.key(), message.value(), message.offset()
+        assert key is not None, "rows have keys"
         self.at = offset + 1
         if key.startswith(CLAIM):
             self._apply_claim(key, value, offset, own)
@@ -103,19 +103,19 @@ class Shard:
 class Recovery:
     """Takes shards over in the name of `transactional_id`; `own` is the key of its claims."""
 
-    def __init__(self, settings: Settings, transactional_id: str) -> None:
+    def __init__(self, settings: Settings, transactional_id: str, outside: Outside) -> None:
         self._claimed: set[int] = set()
         self._fenced: set[str] = set()
         self._settings = settings
         self._topic = settings.topic("state")
         self.own = claim_key(transactional_id)
-        self._admin = clients.admin(settings)
+        self._outside = outside
 
     def take(self, shards: Collection[int], kept: Mapping[int, Kept], withdrawn: threading.Event) -> dict[int, Shard]:
         """Blocks until the shards may be owned. Raises Lost, Withdrawn, Stop or KafkaException."""
         taken = {number: _from(number, kept.get(number)) for number in shards}
         self._claim(taken)
-        reader = clients.committed_reader(self._settings)
+        reader = self._outside.reader()
         try:
             self._read(reader, taken, withdrawn)
         finally:
@@ -130,47 +130,47 @@ class Recovery:
 
     def end(self, shards: Collection[int]) -> dict[int, int]:
         """The high watermarks of the shards' state partitions."""
-        ends = clients.ends(self._admin, [(self._topic, number) for number in shards])
+        ends = self._outside.ends([(self._topic, number) for number in shards])
         return {number: ends[self._topic, number] for number in shards}
 
     def _claim(self, shards: Mapping[int, Shard]) -> None:
         failures: list[KafkaError] = []
 
-        def delivered(error: KafkaError | None, message: Any) -> None:
+        def delivered(error: KafkaError | None, message: Message) -> None:
             if error is not None:
                 failures.append(error)
             else:
                 shards[message.partition()].claim = message.offset()
 
         self._claimed |= shards.keys()
-        producer = clients.producer(self._settings, **{"delivery.report.only.error": False, "linger.ms": 0})
+        producer = self._outside.plain()
         for number in shards:
-            producer.produce(self._topic, b"1", self.own, number, on_delivery=delivered)
+            producer.produce(self._topic, b"1", self.own, number, delivered)
         waiting = producer.flush(self._settings.transaction_timeout_ms / 1000)
         if waiting or failures:
             reason = failures[0].str() if failures else "no answer"
             raise Stop(f"claims of shards {sorted(shards)} could not be written: {reason}")
 
-    def _read(self, reader: Any, shards: Mapping[int, Shard], withdrawn: threading.Event) -> None:
+    def _read(self, reader: Reader, shards: Mapping[int, Shard], withdrawn: threading.Event) -> None:
         self._assign(reader, shards)
-        target, moved = self.end(shards), time.monotonic()
+        target, moved = self.end(shards), self._outside.monotonic()
         while True:
             if withdrawn.is_set():
                 raise Withdrawn
             if self._consume(reader, shards):
-                moved = time.monotonic()
+                moved = self._outside.monotonic()
             there = all(shard.at >= target[number] for number, shard in shards.items())
-            if not there and time.monotonic() - moved < GRACE_S:
+            if not there and self._outside.monotonic() - moved < GRACE_S:
                 continue
             if self._fence(shards) or (there and self._again(reader, shards)):
-                target, moved = self.end(shards), time.monotonic()
+                target, moved = self.end(shards), self._outside.monotonic()
             elif there:
                 return
 
-    def _assign(self, reader: Any, shards: Mapping[int, Shard]) -> None:
+    def _assign(self, reader: Reader, shards: Mapping[int, Shard]) -> None:
         reader.assign([TopicPartition(self._topic, number, shard.at) for number, shard in shards.items()])
 
-    def _consume(self, reader: Any, shards: Mapping[int, Shard]) -> bool:
+    def _consume(self, reader: Reader, shards: Mapping[int, Shard]) -> bool:
         """Whether something was read that moved a partition's end nearer."""
         moved = False
         for message in reader.consume(BATCH, POLL_S):
@@ -196,12 +196,12 @@ class Recovery:
         return bool(owners)
 
     def _fence_one(self, owner: str) -> None:
-        deadline = time.monotonic() + FENCE_S
-        fencing = clients.transactional(self._settings, owner)
-        clients.retry(lambda: fencing.init_transactions(clients.ANSWER_S), lambda: time.monotonic() > deadline)
+        deadline = self._outside.monotonic() + FENCE_S
+        fencing = self._outside.transactional(owner)
+        retry(self._outside, lambda: fencing.init_transactions(ANSWER_S), lambda: self._outside.monotonic() > deadline)
         self._fenced.add(owner)
 
-    def _again(self, reader: Any, shards: Mapping[int, Shard]) -> bool:
+    def _again(self, reader: Reader, shards: Mapping[int, Shard]) -> bool:
         """Claims again where a release came in late, reads from the beginning where memory is of no use."""
         overtaken = {number: shard for number, shard in shards.items() if shard.overtaken}
         for shard in overtaken.values():
@@ -226,7 +226,7 @@ class Recovery:
 
     def _check_logs(self, shards: Mapping[int, Shard]) -> None:
         topics = [self._settings.topic(name) for name in SOURCES]
-        logs = clients.beginnings(self._admin, [(topic, number) for topic in topics for number in shards])
+        logs = self._outside.beginnings([(topic, number) for topic in topics for number in shards])
         for number, shard in shards.items():
             shard.begin = logs[topics[0], number], logs[topics[1], number]
             position = shard.position

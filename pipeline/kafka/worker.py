@@ -30,6 +30,7 @@ from pipeline.kafka.dead_letters import Share
 from pipeline.kafka.epoch import Epoch
 from pipeline.kafka.failstop import Stop, fail_stop
 from pipeline.kafka.intake import Core, Intake
+from pipeline.kafka.outside import Kafka
 from pipeline.kafka.owner import Owner
 from pipeline.kafka.postmortem import Postmortem
 from pipeline.kafka.progress import Progress
@@ -95,12 +96,14 @@ def _app(settings: Settings, registry: Registry, make_core: Callable[[], Core], 
     worker = f"{settings.group}-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:12]}"
     share = Share(registry.policy.dead_letters.max_share)
     intake = Intake(settings, core, reader, share, stats, worker)
-    epochs = Epoch(settings, worker)
+    outside = Kafka(settings)
+    epochs = Epoch(settings, worker, outside)
     epochs.start()
-    culprit = Postmortem(settings, make_core, reader).culprit
+    culprit = Postmortem(settings, make_core, reader, outside).culprit
     moment = clock(settings.clock, registry.shards)
-    committer = Committer(core, intake, epochs, Progress(settings), moment, stats, culprit)
-    owner = Owner(settings, core, intake, committer, Recovery(settings, worker))
+    progress = Progress(settings, outside)
+    committer = Committer(core, intake, epochs, progress, moment, stats, culprit, outside.time_of_day)
+    owner = Owner(settings, core, intake, committer, Recovery(settings, worker, outside))
     return App(settings, owner, committer, stats)
 
 

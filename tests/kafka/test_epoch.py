@@ -14,6 +14,7 @@ from pipeline.kafka.clock import Report
 from pipeline.kafka.dead_letters import DeadLetter
 from pipeline.kafka.epoch import Epoch, Work
 from pipeline.kafka.failstop import Stop
+from pipeline.kafka.outside import Kafka
 from pipeline.kafka.state import POSITION, Position
 from pipeline.kafka.topics import apply
 from pipeline.settings import Settings
@@ -37,7 +38,7 @@ WORK = Work(
 @pytest.fixture
 def epochs(settings: Settings) -> Epoch:
     apply(settings)
-    epochs = Epoch(settings, settings.prefix)
+    epochs = Epoch(settings, settings.prefix, Kafka(settings))
     epochs.start()
     return epochs
 

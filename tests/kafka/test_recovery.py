@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import pytest
 from confluent_kafka import KafkaException, TopicPartition
@@ -13,6 +14,7 @@ from pipeline.core.effects import Effects
 from pipeline.kafka import clients
 from pipeline.kafka.epoch import Epoch, Work
 from pipeline.kafka.failstop import Stop
+from pipeline.kafka.outside import Kafka
 from pipeline.kafka.recovery import Kept, Lost, Recovery, Shard, Withdrawn
 from pipeline.kafka.state import Position
 from pipeline.kafka.topics import apply
@@ -26,8 +28,9 @@ class Process:
 
     def __init__(self, settings: Settings, name: str) -> None:
         self.settings = settings
-        self.recovery = Recovery(settings, f"{settings.prefix}-{name}")
-        self.epochs = Epoch(settings, f"{settings.prefix}-{name}")
+        outside = Kafka(settings)
+        self.recovery = Recovery(settings, f"{settings.prefix}-{name}", outside)
+        self.epochs = Epoch(settings, f"{settings.prefix}-{name}", outside)
         self.epochs.start()
         self.memory: dict[bytes, bytes] = {}
 
@@ -41,7 +44,7 @@ class Process:
 
     def hang(self, rows: dict[bytes, bytes | None]) -> None:
         """An epoch that is not committed: its records are in the log, and hold up who reads committed ones."""
-        producer = self.epochs._producer
+        producer: Any = self.epochs._producer
         producer.begin_transaction()
         self.epochs._produce_rows(Work(Effects(rows={0: rows})))
         producer.flush()
