@@ -1,4 +1,4 @@
-"""What is due of a person's carts, and when more will be.
+"""What is due of a person's episodes, and when more will be.
 
 Every quiet point of an episode is a deadline, and so is each further step after it while the cart stays as it is. A
 deadline is due at deadline + grace, once all facts up to it were read (`caught_up_to`), or `max_hold` later without. Of
@@ -25,7 +25,8 @@ class Due(msgspec.Struct, frozen=True):
 
     @property
     def point(self) -> Point:
-        return self.quiet.point
+        """What the episode held at the deadline."""
+        return self.episode.at(self.deadline) or self.quiet.point
 
     @property
     def family(self) -> str:
@@ -47,7 +48,7 @@ def agenda(case: Case, hold_from: int) -> Agenda:
         if not is_open(episode):
             continue
         newest: Due | None = None
-        for due in _deadlines(case, episode):
+        for due in deadlines(case, episode):
             ready_at = _ready_at(case, due.deadline, hold_from)
             if ready_at <= case.now:
                 newest = due if newest is None or due.deadline > newest.deadline else newest
@@ -70,7 +71,8 @@ def too_old(case: Case, deadline: int) -> bool:
     return case.now - deadline > case.policy.max_age
 
 
-def _deadlines(case: Case, episode: Episode) -> Iterator[Due]:
+def deadlines(case: Case, episode: Episode) -> Iterator[Due]:
+    """All of an episode, past and to come, by what is known."""
     for quiet in episode.quiet:
         if quiet.point.stage in case.policy.enabled:
             for step, later in enumerate(case.policy.steps, 1):

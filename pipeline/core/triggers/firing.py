@@ -1,9 +1,10 @@
 """Fires what is due, or says why not.
 
-Carts due at one deadline are a group: the lead (highest stage, then latest change, then highest value) is tried first,
-then the next; once one fires, the others travel with it. The same contents are never told twice for the same step, and
-what a live trigger covers is told. A suppressed trigger is revised under its id when the facts change; it never fires
-because time passed. A consent or an address that comes later has its grace, too: they often come with an order.
+Of one deadline the highest family comes first. Carts due at one deadline are a group: the lead (highest stage, then
+latest change, then highest value) is tried first, then the next; once one fires, the others travel with it. The same
+contents are never told twice for the same step, and what a live trigger covers is told. A suppressed trigger is revised
+under its id when the facts change; it never fires because time passed. A consent or an address that comes later has its
+grace, too: they often come with an order.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pipeline.core.money import ZERO
 from pipeline.core.touchpoint import Id
 from pipeline.core.triggers.case import Case
 from pipeline.core.triggers.due import Due, is_open, too_old
+from pipeline.core.triggers.families import GROUPED, LEVEL
 from pipeline.core.triggers.reasons import Reach, is_peer, reasons
 from pipeline.core.triggers.record import Others, record
 from pipeline.core.triggers.sending import first_allowed, is_zone
@@ -34,21 +36,24 @@ def fire(case: Case, due: Iterable[Due]) -> None:
     for _, group in groupby(due, key=lambda one: one.deadline):
         members = list(group)
         if len(members) > 1:
-            members.sort(key=lambda one: _rank(one.episode, one.point), reverse=True)
+            members.sort(key=lambda one: (-LEVEL[one.family], *_rank(one.episode, one.point)), reverse=True)
         for lead in members:
             if not _is_told(case, lead):
                 _judge(case, lead)
 
 
 def _others(case: Case, due: Due) -> Others:
-    """The other carts that were open at the deadline and still are, best first."""
+    """The other carts that were open at the deadline and still are, best first; for carts only."""
     deadline = due.deadline
+    if due.family not in GROUPED:
+        return []
     found = [
         (episode, point)
         for episode in case.episodes
         if episode is not due.episode
         and is_open(episode)
         and (point := episode.at(deadline)) is not None
+        and point.stage in GROUPED
         and point.stage in case.policy.enabled
         and deadline < point.time + case.policy.episode_expiry
     ]
@@ -159,7 +164,7 @@ def _fired(case: Case, told: Told, due: Due, others: Others, reach: Reach) -> To
         send_not_before=send_not_before,
         expires_at=send_not_before + policy.expires_after,
         recovery_url=due.point.recovery_url,
-        peers=tuple(live.trigger_id for live in case.live() if is_peer(case, live, due.deadline)),
+        peers=tuple(live.trigger_id for live in case.live() if is_peer(live, due.deadline, policy)),
         channels=tuple(one["channel"] for one in reach.used),
     )
 

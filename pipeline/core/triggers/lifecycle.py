@@ -21,7 +21,7 @@ from pipeline.core.times import DAY
 from pipeline.core.touchpoint import Id
 from pipeline.core.triggers.case import Case
 from pipeline.core.triggers.connected import connected_since
-from pipeline.core.triggers.reasons import exceeds, is_near, is_peer
+from pipeline.core.triggers.reasons import exceeds, is_peer, silences
 from pipeline.core.triggers.record import revised
 
 
@@ -119,13 +119,13 @@ def _retract_duplicates(case: Case) -> None:
 def _knew_nothing(case: Case, told: Told, other: Told) -> bool:
     """Whether two triggers that count for each other fired as if of two persons."""
     apart = other.trigger_id not in told.peers and told.trigger_id not in other.peers
-    return apart and is_peer(case, other, told.deadline_at)
+    return apart and is_peer(other, told.deadline_at, case.policy)
 
 
 def _is_duplicate(case: Case, told: Told, kept: list[Told], unknown: list[Told]) -> bool:
     deadline, policy = told.deadline_at, case.policy
     return (
-        any(is_near(case, other, deadline) for other in unknown)
+        any(silences(other, told.family, deadline, policy) for other in unknown)
         or exceeds(kept, deadline, DAY, policy.cap_24h)
         or exceeds(kept, deadline, 7 * DAY, policy.cap_7d)
     )

@@ -18,7 +18,8 @@ from pipeline.core.money import ZERO, plus
 from pipeline.core.policy_sections import Triggers
 from pipeline.core.times import DAY
 from pipeline.core.triggers.case import Case
-from pipeline.core.triggers.due import Due, too_old
+from pipeline.core.triggers.due import Due, deadlines, is_open, too_old
+from pipeline.core.triggers.families import GROUPED, LEVEL
 
 
 class Reach(msgspec.Struct, frozen=True):
@@ -36,6 +37,7 @@ def reasons(case: Case, due: Due, reach: Reach) -> tuple[str, ...]:
         "below_threshold": _is_below_threshold(due.point, policy),
         "shared": case.person.shared,
         "holdout": is_held_out(case.person.profile_id, case.registry),
+        "higher_family": _is_outranked(case, due, live),
         "not_addressable": all(one["reason"] == "not_addressable" for one in reach.excluded) and not reach.used,
         "consent": case.addressing.profiling_refused
         or (not reach.used and any(one["reason"] == "consent" for one in reach.excluded)),
@@ -59,22 +61,51 @@ def exceeds(live: list[Told], deadline: int, window: int, cap: int) -> bool:
     return any(sum(start <= time < start + window for time in times) >= cap for start in starts)
 
 
-def is_near(case: Case, told: Told, deadline: int) -> bool:
-    """Whether a deadline belongs to what a trigger was told for: its group, or too soon after it."""
-    return abs(told.deadline_at - deadline) < case.policy.regroup
+def silences(told: Told, family: str, deadline: int, policy: Triggers) -> bool:
+    """Whether a live trigger leaves no room near a deadline of a family: one of a higher family, or of the group of
+    carts and checkouts."""
+    above = LEVEL[family] - LEVEL[told.family]
+    if above > 0:
+        return abs(told.deadline_at - deadline) < policy.family_window
+    return above == 0 and family in GROUPED and abs(told.deadline_at - deadline) < policy.regroup
 
 
-def is_peer(case: Case, told: Told, deadline: int) -> bool:
+def is_peer(told: Told, deadline: int, policy: Triggers) -> bool:
     """Whether a trigger counts in some window around a deadline."""
-    return abs(told.deadline_at - deadline) < max(7 * DAY, case.policy.regroup)
+    return abs(told.deadline_at - deadline) < max(7 * DAY, policy.regroup, policy.family_window)
+
+
+def _is_outranked(case: Case, due: Due, live: list[Told]) -> bool:
+    """Whether a higher family was told of, or has yet to be, near a deadline. What had yet to be then counts as long as
+    its episode is open: that time passes is no reason to send."""
+    level, window = LEVEL[due.family], case.policy.family_window
+    if any(LEVEL[told.family] < level and silences(told, due.family, due.deadline, case.policy) for told in live):
+        return True
+    return any(
+        due.deadline < other.deadline < due.deadline + window and not _is_withdrawn(case, other)
+        for episode in case.episodes
+        if is_open(episode) and LEVEL[episode.last.stage] < level
+        for other in deadlines(case, episode)
+    )
+
+
+def _is_withdrawn(case: Case, due: Due) -> bool:
+    return any(
+        told.status == "retracted" and told.deadline_at == due.deadline and case.holder(told.covers[0]) is due.episode
+        for told in case.told.values()
+    )
 
 
 def _is_grouped(case: Case, due: Due) -> bool:
-    """A later step of the same cart is no second message of the group."""
-    return any(
-        is_near(case, told, due.deadline) and not (told.step < due.step and case.holder(told.covers[0]) is due.episode)
-        for told in case.live()
-    )
+    """Whether something of the same group was told near a deadline: any cart or checkout, else the episode itself. A
+    later step of the same episode is no second message of the group."""
+    grouped = due.family in GROUPED
+    for told in case.live():
+        if abs(told.deadline_at - due.deadline) < case.policy.regroup:
+            same = case.holder(told.covers[0]) is due.episode
+            if (same and told.step >= due.step) or (not same and grouped and told.family in GROUPED):
+                return True
+    return False
 
 
 def _is_robot(cart: Point, policy: Triggers) -> bool:

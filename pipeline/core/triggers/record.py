@@ -17,6 +17,7 @@ from pipeline.core.ledger import Told
 from pipeline.core.money import number, published
 from pipeline.core.triggers.case import Case
 from pipeline.core.triggers.due import Due
+from pipeline.core.triggers.families import GROUPED
 from pipeline.core.triggers.reasons import Reach
 
 Others = list[tuple[Episode, Point]]
@@ -78,7 +79,7 @@ def _cart(episode: Episode, point: Point) -> dict[str, Any]:
     lines, currency = point.lines.values(), point.currency
     return {
         "cart_id": episode.cart_id,
-        "stage": point.stage,
+        "stage": point.stage if point.stage in GROUPED else None,
         "source": point.source,
         "value": value_text(point.worth, currency),
         "currency": currency,

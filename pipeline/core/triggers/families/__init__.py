@@ -8,3 +8,7 @@ from pipeline.core.triggers.families.carts import CARTS
 from pipeline.core.triggers.family import Family
 
 ALL: Final[tuple[Family, ...]] = (CARTS,)
+LEVEL: Final = {name: level for level, family in enumerate(ALL) for name in family.names}
+"""Name of a family -> how far from the top. Carts and checkouts are one group: neither is above the other."""
+GROUPED: Final = CARTS.names
+"""Of these, what is due together is one message."""
