@@ -8,7 +8,7 @@ cart with an id that shows its transient identifier later. Nothing here knows th
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -39,7 +39,27 @@ class _Track(msgspec.Struct):
 
 def episodes(fragments: Sequence[Fragment], as_of: int | None, policy: Policy) -> list[Episode]:
     """Of one person's fragments, by cart key, then time. as_of: only facts received up to then; None: all."""
-    tracks = _tracks(fragments, as_of)
+    triggers = policy.triggers
+    delays = {"cart": triggers.cart_delay, "checkout": triggers.checkout_delay}
+    carts = [(fragment.id, fragment.carts) for fragment in fragments if fragment.carts]
+    return _episodes(carts, fragments, as_of, policy, delays)
+
+
+def basket_episodes(fragments: Sequence[Fragment], as_of: int | None, policy: Policy) -> list[Episode]:
+    """The same of store baskets."""
+    baskets = [(fragment.id, fragment.baskets) for fragment in fragments if fragment.baskets]
+    return _episodes(baskets, fragments, as_of, policy, {"basket": policy.triggers.store_basket_delay})
+
+
+def _episodes(
+    carts: Sequence[tuple[Id, Mapping[str, Cart]]],
+    fragments: Sequence[Fragment],
+    as_of: int | None,
+    policy: Policy,
+    delays: Mapping[str, int],
+) -> list[Episode]:
+    """carts: of each fragment that has some. delays: by stage."""
+    tracks = _tracks(carts, as_of)
     if not tracks:
         return []
     orders = purchases(fragments, as_of)
@@ -51,18 +71,17 @@ def episodes(fragments: Sequence[Fragment], as_of: int | None, policy: Policy) -
             if (track.transient is not None) == implicit:
                 moves = _moves(track, tracks) if implicit else []
                 found += _walk(key, track, orders, moves, arrivals, policy)
-    triggers, activities = policy.triggers, Activities(fragments, as_of)
-    delays = {"cart": triggers.cart_delay, "checkout": triggers.checkout_delay}
+    activities = Activities(fragments, as_of)
     for episode in found:
-        mark_quiet(episode, activities, delays.__getitem__, triggers.session_idle)
+        mark_quiet(episode, activities, delays.__getitem__, policy.triggers.session_idle)
     return found
 
 
-def _tracks(fragments: Iterable[Fragment], as_of: int | None) -> dict[str, _Track]:
+def _tracks(carts: Iterable[tuple[Id, Mapping[str, Cart]]], as_of: int | None) -> dict[str, _Track]:
     tracks: dict[str, _Track] = {}
-    for fragment in fragments:
-        for key, cart in fragment.carts.items():
-            changes = [(one, fragment.id) for one in cart.changes if as_of is None or one.received <= as_of]
+    for fragment, by_key in carts:
+        for key, cart in by_key.items():
+            changes = [(one, fragment) for one in cart.changes if as_of is None or one.received <= as_of]
             if changes:
                 _join(tracks, key, cart, changes)
     if len(tracks) > 1:

@@ -1,4 +1,4 @@
-"""Days of the policy's time zone as numbers: days since 1970-01-01 by the wall clock there.
+"""Days of the policy's time zone as numbers: days since 1970-01-01 by the wall clock there; and hours of the day.
 
 Answers are cached by quarter hour; every zone has kept its offset to whole quarters, and so its midnights, since 1972.
 """
@@ -26,6 +26,17 @@ def day(time: int, zone: str) -> int:
 def _day_of_quarter(quarter: int, zone: str) -> int:
     moment = _UTC_EPOCH + timedelta(microseconds=quarter * _QUARTER)
     return (moment.astimezone(ZoneInfo(zone)).date() - _FIRST).days
+
+
+def hour(time: int, zone: str) -> int:
+    """The hour of the day, 0 to 23, of `time` in `zone`."""
+    return _hour_of_quarter(time // _QUARTER, zone)
+
+
+@lru_cache(maxsize=65_536)
+def _hour_of_quarter(quarter: int, zone: str) -> int:
+    moment = _UTC_EPOCH + timedelta(microseconds=quarter * _QUARTER)
+    return moment.astimezone(ZoneInfo(zone)).hour
 
 
 @lru_cache(maxsize=4_096)

@@ -34,8 +34,11 @@ def encode_within(fragment: Fragment, most: int) -> bytes:
 def _cut(fragment: Fragment) -> None:
     name = max(_MEMBERS, key=lambda name: (len(_encode(getattr(fragment, name))), name))
     rows = getattr(fragment, name)
-    if name == "carts":
+    if name in ("carts", "baskets"):
         _cut_carts(rows)
+        return
+    if name in _LISTS:
+        del rows[: (len(rows) + 1) // 2]
         return
     drop = _DROPS.get(name)
     for _ in range((len(rows) + 1) // 2):
@@ -77,5 +80,11 @@ _AGES: Final[dict[str, Callable[[Any, Any], Any]]] = {
     "sessions": lambda _, newest: newest,
     "devices": lambda _, newest: newest,
     "older": lambda _, older: older.last,
+    "wishes": lambda _, wish: wish.time,
+    "lists": lambda _, shared: shared.time,
+    "stores": lambda number, _: number,
+    "sizes": lambda _, sizes: sizes.time,
 }
-_MEMBERS: Final = ("carts", *_DROPS, *_AGES)
+_LISTS: Final = ("wished", "views", "visits", "touches")
+"""Members in the order of time."""
+_MEMBERS: Final = ("carts", "baskets", *_DROPS, *_AGES, *_LISTS)

@@ -10,15 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from pipeline.core.events import ACTIVITY, KNOWN, UNLINKED
+from pipeline.core.events import ACTIVITY, KNOWN, UNLINKED, VIEW
 from pipeline.core.facts.activity import count_on_day, fold_activity
 from pipeline.core.facts.bounded import drop_oldest
-from pipeline.core.facts.carts import fold_cart
+from pipeline.core.facts.carts import fold_basket, fold_cart
 from pipeline.core.facts.consents import fold_consent, fold_revocation
 from pipeline.core.facts.messages import fold_message
 from pipeline.core.facts.orders import fold_mark, fold_placed, fold_return, fold_updated
 from pipeline.core.facts.sightings import has_seen, note_hints, note_time, see_again, see_first
+from pipeline.core.facts.sizes import fold_sizes
+from pipeline.core.facts.stores import fold_store
 from pipeline.core.facts.traits import fold_traits
+from pipeline.core.facts.views import fold_touch, fold_view, fold_visit
+from pipeline.core.facts.wishes import fold_list, fold_wish
 from pipeline.core.fragment import Fragment
 from pipeline.core.identifiers import Registry
 from pipeline.core.touchpoint import Id, Touchpoint
@@ -73,12 +77,22 @@ def _mark_sighting(fragment: Fragment, key: str, tp: Touchpoint) -> None:
 def _facts(fragment: Fragment, tp: Touchpoint, registry: Registry) -> None:
     type = tp.type
     if type in ACTIVITY or (tp.channel != "server" and type not in KNOWN):
-        fold_activity(fragment, tp)
+        fold_activity(fragment, tp, registry)
+    if type == VIEW:
+        fold_view(fragment, tp, registry)
+        count_on_day(fragment, tp, registry, "views")
     facts = _FACTS.get(type)
     if facts is not None:
         facts(fragment, tp, registry)
-    if tp.data.traits:
+    data = tp.data
+    if data.traits:
         fold_traits(fragment, tp, registry)
+    if data.store is not None or type == "order.placed":
+        fold_store(fragment, tp, registry)
+    if data.campaign is not None:
+        fold_touch(fragment, tp, registry)
+    if facts is not None or data.traits or data.store is not None or data.campaign is not None:
+        fragment.deeds += 1
 
 
 def _veto(fragment: Fragment, tp: Touchpoint, registry: Registry) -> list[Id]:
@@ -95,17 +109,17 @@ def _newest_veto(seen: list[tuple[int, int]]) -> int:
     return seen[-1][0]
 
 
-def _fold_view(fragment: Fragment, tp: Touchpoint, registry: Registry) -> None:
-    count_on_day(fragment, tp, registry, "views")
-
-
 def _fold_added(fragment: Fragment, tp: Touchpoint, registry: Registry) -> None:
     count_on_day(fragment, tp, registry, "cart_adds")
     fold_cart(fragment, tp, registry)
 
 
+def _fold_scan(fragment: Fragment, tp: Touchpoint, registry: Registry) -> None:
+    fold_visit(fragment, tp, registry)
+    fold_basket(fragment, tp, registry)
+
+
 _FACTS: Final[dict[str, Facts]] = {
-    "product.viewed": _fold_view,
     "cart.item_added": _fold_added,
     "cart.item_removed": fold_cart,
     "cart.snapshot": fold_cart,
@@ -117,6 +131,13 @@ _FACTS: Final[dict[str, Facts]] = {
     "order.ready_for_pickup": fold_mark,
     "order.picked_up": fold_mark,
     "order.returned": fold_return,
+    "wishlist.item_added": fold_wish,
+    "wishlist.item_removed": fold_wish,
+    "list.shared": fold_list,
+    "store.visited": fold_visit,
+    "store.item_scanned": _fold_scan,
+    "store.basket_saved": fold_basket,
+    "size.recorded": fold_sizes,
     "consent.changed": fold_consent,
     "message.sent": fold_message,
     "message.opened": fold_message,

@@ -138,9 +138,9 @@ class Older(msgspec.Struct, array_like=True, gc=False):
 
 
 class Change(msgspec.Struct, array_like=True, gc=False, frozen=True):
-    """One change of a cart. kind: add, remove, set (snapshot: the lines replace the cart's) or checkout (no lines of
-    its own: stage only). stage: cart or checkout. transient: what an implicit cart of this touchpoint would hang on;
-    only where the cart has an id."""
+    """One change of a cart or of a store basket. kind: add, remove, set (snapshot: the lines replace the cart's) or
+    checkout (no lines of its own: stage only). stage: cart, checkout or basket. transient: what an implicit cart of
+    this touchpoint would hang on; only where the cart has an id. store: where a basket is carried."""
 
     time: int
     event: str
@@ -156,6 +156,7 @@ class Change(msgspec.Struct, array_like=True, gc=False, frozen=True):
     value: str | None = None
     device: str | None = None
     transient: Id | None = None
+    store: str | None = None
 
 
 class Cart(msgspec.Struct, array_like=True, gc=False):
@@ -184,6 +185,73 @@ class Click(msgspec.Struct, array_like=True, gc=False, frozen=True):
     trigger: str | None
     link: str | None
     session: str | None
+
+
+class Wish(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """A change of one SKU on the wish list. line: the product as it was wished; None: it was taken off."""
+
+    time: int
+    event: str
+    source: str
+    received: int
+    sku: str
+    line: Line | None = None
+
+
+class SharedList(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """A snapshot of a list that is shared with the staff of a store."""
+
+    time: int
+    event: str
+    source: str
+    received: int
+    lines: list[Line]
+    name: str | None = None
+    store: str | None = None
+
+
+class Viewed(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """A product view. lines: what was looked at, if it was said; one product as a rule."""
+
+    time: int
+    event: str
+    source: str
+    received: int
+    channel: str
+    session: str | None
+    lines: list[Line]
+
+
+class Visit(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """A store was visited, or something scanned in it: `kind` is the touchpoint's type."""
+
+    time: int
+    event: str
+    source: str
+    received: int
+    kind: str
+    store: str | None = None
+
+
+class CampaignTouch(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """A touch: a touchpoint with a campaign. The texts are those of the campaign."""
+
+    time: int
+    event: str
+    source: str
+    received: int
+    channel: str
+    origin: str | None = None
+    medium: str | None = None
+    name: str | None = None
+
+
+class Sizes(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """Sizes that somebody said to have: (category, size) pairs."""
+
+    time: int
+    received: int
+    pairs: list[tuple[str, str]]
 
 
 class Fragment(msgspec.Struct, array_like=True, gc=False):
@@ -231,6 +299,28 @@ class Fragment(msgspec.Struct, array_like=True, gc=False):
     """Which bound dropped how much."""
     older: dict[str, Older] = {}
     """`currency LF channel` -> orders that were neither cancelled nor kept; currency empty: the policy's."""
+    wishes: dict[str, Wish] = {}
+    """SKU -> the newest change, by (time, event, source)."""
+    wished: list[Wish] = []
+    """Changes that newer ones replaced: the newest 50, for who asks what was known at a time."""
+    lists: dict[str, SharedList] = {}
+    """List id -> the newest snapshot by (time, event, source)."""
+    views: list[Viewed] = []
+    """By (time, event, source); the newest `bounds.views`."""
+    baskets: dict[str, Cart] = {}
+    """Store baskets, keyed and kept as carts are: a scan adds, a saved basket is a snapshot."""
+    visits: list[Visit] = []
+    """By (time, event, source); the newest 200."""
+    stores: dict[int, dict[str, int]] = {}
+    """Day number -> stores that were named on it, with the newest time."""
+    touches: list[CampaignTouch] = []
+    """By (time, event, source); of more than `bounds.touches` allow the first and the newest."""
+    sizes: dict[str, Sizes] = {}
+    """By `source LF event id`; the newest 50."""
+    rhythm: dict[str, dict[int, int]] = {}
+    """Channel -> hour of the day in profile.timezone -> how often the person was there."""
+    deeds: int = 0
+    """How many touchpoints said more than that somebody was there or looked at a product."""
 
 
 def set_key(ids: tuple[Id, ...]) -> str:

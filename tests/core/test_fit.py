@@ -14,7 +14,18 @@ from pipeline.core.blocks.shorten import shorten
 from pipeline.core.fit import encode_within
 from pipeline.core.fold import fold
 from pipeline.core.fragment import Fragment
-from pipeline.core.touchpoint import CartRef, ConsentRef, Data, Device, Id, MessageRef, OrderRef
+from pipeline.core.touchpoint import (
+    Campaign,
+    CartRef,
+    ConsentRef,
+    Data,
+    Device,
+    Id,
+    ListRef,
+    MessageRef,
+    OrderRef,
+    Store,
+)
 from tests.core.touchpoints import CUSTOMER, REGISTRY, folded, item, ordered, touchpoint, viewed
 from tests.laws.random_touchpoints import touchpoints
 
@@ -64,7 +75,10 @@ def test_every_member_of_a_fragment_can_be_cut(most: int):
             device=Device(os=f"{n}-os"),
             cart=CartRef(id=f"cart-{n}"),
             order=OrderRef(id=f"o{n}", currency="EUR", total=Decimal(n)),
-            items=[item(LONG + str(n))],
+            items=[item(LONG + str(n), category="Shoes", size="42")],
+            shared_list=ListRef(id=f"l{n}"),
+            store=Store(id=f"S-{n}"),
+            campaign=Campaign(source=LONG, name=f"{n}"),
             consent=ConsentRef(purpose=f"{LONG}{n}"),
             message=MessageRef(link=f"{LONG}{n}"),
             traits={f"trait-{n}": LONG},
@@ -76,6 +90,10 @@ def test_every_member_of_a_fragment_can_be_cut(most: int):
             "consent.changed",
             "message.opened",
             "product.viewed",
+            "wishlist.item_added",
+            "list.shared",
+            "store.item_scanned",
+            "size.recorded",
         )
         ids = (CUSTOMER, Id(f"email:{n:064}"), Id(f"cookie:{LONG}{n}"))
         for kind in kinds:

@@ -6,7 +6,20 @@ from hypothesis import strategies as st
 
 from pipeline.core.events import CATALOGUE, KNOWN, NO_LINK
 from pipeline.core.times import MINUTE
-from pipeline.core.touchpoint import CartRef, ConsentRef, Data, Device, Id, Item, MessageRef, OrderRef, Touchpoint
+from pipeline.core.touchpoint import (
+    Campaign,
+    CartRef,
+    ConsentRef,
+    Data,
+    Device,
+    Id,
+    Item,
+    ListRef,
+    MessageRef,
+    OrderRef,
+    Store,
+    Touchpoint,
+)
 from tests.core.touchpoints import COOKIE, CUSTOMER, NOON, OTHER_COOKIE
 
 FOLDED = (*sorted(KNOWN - NO_LINK - CATALOGUE), "quiz.finished")
@@ -22,6 +35,9 @@ ITEMS = st.lists(
         quantity=st.decimals("1", "3", places=0),
         price=MONEY,
         currency=st.sampled_from([None, "EUR", "USD"]),
+        size=st.sampled_from([None, "42", "43"]),
+        category=st.sampled_from([None, "Shoes", "Bags"]),
+        brand=st.sampled_from([None, "Acme", "Ada"]),
     ),
     max_size=3,
 )
@@ -30,11 +46,25 @@ DATA = st.builds(
     session=OPTIONAL_ID,
     device=st.none() | st.builds(Device, os=st.sampled_from([None, "iOS", "Android"])),
     cart=st.none() | st.builds(CartRef, id=OPTIONAL_ID, checkout_id=OPTIONAL_ID, value=MONEY),
-    order=st.none() | st.builds(OrderRef, id=OPTIONAL_ID, total=MONEY, amount=MONEY),
+    order=st.none()
+    | st.builds(
+        OrderRef,
+        id=OPTIONAL_ID,
+        total=MONEY,
+        amount=MONEY,
+        store=st.sampled_from([None, "S-1"]),
+        fulfilment=st.sampled_from([None, "pickup"]),
+    ),
     items=ITEMS,
+    shared_list=st.none() | st.builds(ListRef, id=OPTIONAL_ID),
+    store=st.none() | st.builds(Store, id=st.sampled_from([None, "S-1", "S-2"])),
+    campaign=st.none() | st.builds(Campaign, source=st.sampled_from([None, "google", "crm"]), medium=OPTIONAL_ID),
     consent=st.none()
     | st.builds(
-        ConsentRef, channel=st.sampled_from(["email", "sms"]), state=st.sampled_from(["granted", "denied", "revoked"])
+        ConsentRef,
+        channel=st.sampled_from(["email", "sms", "*"]),
+        purpose=st.sampled_from(["marketing", "profiling"]),
+        state=st.sampled_from(["granted", "denied", "revoked"]),
     ),
     traits=st.dictionaries(st.sampled_from(["name", "city"]), st.sampled_from([None, "x", 1, ["y"]]), max_size=2),
     message=st.none() | st.builds(MessageRef, trigger_id=OPTIONAL_ID),
@@ -48,7 +78,7 @@ def touchpoints(draw: st.DrawFn, max_size: int = 12, types: tuple[str, ...] = FO
     for number in range(draw(st.integers(1, max_size))):
         type = draw(st.sampled_from(types))
         weaker = draw(st.sets(st.sampled_from([COOKIE, OTHER_COOKIE, Id("email:" + "0" * 64)]), max_size=2))
-        source = draw(st.sampled_from(["web/shop", "app/ios", "server/crm"]))
+        source = draw(st.sampled_from(["web/shop", "app/ios", "server/crm", "store/12"]))
         time = NOON + draw(TIMES) * MINUTE
         found.append(
             Touchpoint(

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from pipeline.core.fold import fold
 from pipeline.core.fragment import Fragment
+from pipeline.core.times import MINUTE
 from pipeline.core.touchpoint import Id, Touchpoint
-from tests.core.touchpoints import CUSTOMER, REGISTRY, folded, registry
+from pipeline.core.wishes import wishes_of
+from tests.core.touchpoints import CUSTOMER, NOON, REGISTRY, folded, registry
 from tests.laws.random_touchpoints import touchpoints
 
 
@@ -42,14 +44,30 @@ def test_a_fragment_that_was_stored_on_the_way_is_the_same(history, at):
     assert facts(fragment) == facts(folded(history))
 
 
+SETS_AND_REGISTERS = (
+    *("orders", "returns", "carts", "clicks", "consents", "traits", "activity", "sessions", "vetoes"),
+    *("wishes", "wished", "lists", "views", "baskets", "visits", "stores", "touches", "sizes"),
+)
+
+
 @given(touchpoints())
-def test_an_event_that_comes_again_after_the_window_adds_no_order_return_change_message_or_consent(history):
+def test_an_event_that_comes_again_after_the_window_adds_to_counts_only(history):
     once, twice = folded(history), folded([*history, *history])
-    for name in ("orders", "returns", "carts", "clicks", "consents", "traits", "activity", "sessions", "vetoes"):
+    for name in SETS_AND_REGISTERS:
         assert getattr(twice, name) == getattr(once, name)
 
 
-TIGHT = registry("[bounds]\nchanges_per_cart = 3\ntraits = 1\nday_buckets = 2\nlines_per_cart = 2")
+@given(touchpoints(types=("wishlist.item_added", "wishlist.item_removed", "page.viewed")), st.integers(-3000, 1500))
+def test_what_was_wished_as_of_a_time_is_what_was_folded_by_then(history, minute):
+    as_of = NOON + minute * MINUTE
+    known = [tp for tp in history if tp.received <= as_of]
+    assert wishes_of([folded(history)], as_of) == (wishes_of([folded(known)], None) if known else [])
+
+
+TIGHT = registry(
+    "[bounds]\nchanges_per_cart = 3\ntraits = 1\nday_buckets = 2\nlines_per_cart = 2\nviews = 2\nwishlist = 1\n"
+    "lists = 1\ntouches = [1, 2]"
+)
 
 
 @given(touchpoints(), st.randoms(use_true_random=False))

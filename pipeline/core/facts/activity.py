@@ -1,4 +1,4 @@
-"""That a person was there: moments, sessions, kinds of device, and what was done per day.
+"""That a person was there: moments, sessions, kinds of device, hours, and what was done per day.
 
 Moments are kept in the order of time, so that the oldest can leave without a search. Of two at one time the one
 received first stays.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final, TypeVar
 
-from pipeline.core.days import day
+from pipeline.core.days import day, hour
 from pipeline.core.facts.bounded import count_dropped, drop_oldest
 from pipeline.core.facts.devices import kind_of_device
 from pipeline.core.fragment import Activity, Fragment
@@ -22,7 +22,7 @@ _SESSIONS_MAX: Final = 200
 _DEVICES_MAX: Final = 32
 
 
-def fold_activity(fragment: Fragment, tp: Touchpoint) -> None:
+def fold_activity(fragment: Fragment, tp: Touchpoint, registry: Registry) -> None:
     time, session, device = tp.time, tp.data.session, tp.data.device
     kind = None if device is None else kind_of_device(device)
     _moment(fragment.activity, fragment, time, Activity(tp.received, tp.id, session, kind))
@@ -40,6 +40,11 @@ def fold_activity(fragment: Fragment, tp: Touchpoint) -> None:
         devices[key] = time
         if len(devices) > _DEVICES_MAX:
             drop_oldest(fragment, "devices", devices, _DEVICES_MAX, lambda newest: newest)
+    hours = fragment.rhythm.get(tp.channel)
+    if hours is None:
+        hours = fragment.rhythm[tp.channel] = {}
+    then = hour(time, registry.policy.profile.timezone)
+    hours[then] = hours.get(then, 0) + 1
 
 
 def _moment(moments: dict[int, Activity], fragment: Fragment, time: int, moment: Activity) -> None:

@@ -1,4 +1,4 @@
-"""Changes of carts. A fragment keeps the changes, not the lines: the person's cart is folded from all of them.
+"""Changes of carts and store baskets. A fragment keeps changes, not lines: a person's cart is folded from all of them.
 
 Key of a cart: the shop's cart id, else the checkout id, else implicit: one per source and cookie, else device, else
 session, else strongest identifier. A change is known by (source, event id) for as long as it is kept; of two that
@@ -24,31 +24,47 @@ _KINDS: Final = {
     "cart.snapshot": "set",
     "checkout.started": "checkout",
     "checkout.step": "checkout",
+    "store.item_scanned": "add",
+    "store.basket_saved": "set",
+}
+_STAGES: Final = {
+    "checkout.started": "checkout",
+    "checkout.step": "checkout",
+    "store.item_scanned": "basket",
+    "store.basket_saved": "basket",
 }
 _NO_CART: Final = CartRef()
 
 
 def fold_cart(fragment: Fragment, tp: Touchpoint, registry: Registry) -> None:
+    _fold(fragment, fragment.carts, tp, registry)
+
+
+def fold_basket(fragment: Fragment, tp: Touchpoint, registry: Registry) -> None:
+    """store.item_scanned, store.basket_saved: what is carried through a store."""
+    _fold(fragment, fragment.baskets, tp, registry)
+
+
+def _fold(fragment: Fragment, carts: dict[str, Cart], tp: Touchpoint, registry: Registry) -> None:
     bounds = registry.policy.bounds
     change = _change(fragment, tp, registry)
     if change is None:
         return
-    cart = _cart(fragment, tp, registry)
+    cart = _cart(carts, tp, registry)
     if not _insert(cart.changes, change):
         return
     if len(cart.changes) > bounds.changes_per_cart:
         del cart.changes[0]
         count_dropped(fragment, "changes_per_cart")
-    if len(fragment.carts) > bounds.carts:
-        drop_oldest(fragment, "carts", fragment.carts, bounds.carts, _newest_change)
+    if len(carts) > bounds.carts:
+        drop_oldest(fragment, "carts", carts, bounds.carts, _newest_change)
 
 
 def _change(fragment: Fragment, tp: Touchpoint, registry: Registry) -> Change | None:
     """The change; None where items were named but none that can be known again, or a delta has none."""
     data = tp.data
-    items = data.items
-    kind = _KINDS[tp.type]
-    stage = "checkout" if kind == "checkout" else "cart"
+    items, store = data.items, data.store
+    kind, stage = _KINDS[tp.type], _STAGES.get(tp.type, "cart")
     lines = lines_of(fragment, items, registry.policy.bounds.lines_per_cart) if items else []
     if lines and stage == "checkout":
         kind = "set"
@@ -71,17 +87,18 @@ def _change(fragment: Fragment, tp: Touchpoint, registry: Registry) -> Change | 
         None if value is None else plain(value),
         kind_of_device(data.device),
         transient_of(tp, registry) if ref.id or ref.checkout_id else None,
+        None if store is None else store.id,
     )
 
 
-def _cart(fragment: Fragment, tp: Touchpoint, registry: Registry) -> Cart:
+def _cart(carts: dict[str, Cart], tp: Touchpoint, registry: Registry) -> Cart:
     ref = tp.data.cart
     cart_id = (ref.id or ref.checkout_id) if ref is not None else None
     transient = None if cart_id else transient_of(tp, registry)
     key = cart_id or f"~{tp.source}\n{transient}"
-    cart = fragment.carts.get(key)
+    cart = carts.get(key)
     if cart is None:
-        cart = fragment.carts[key] = Cart(cart_id, transient, tp.source, [])
+        cart = carts[key] = Cart(cart_id, transient, tp.source, [])
     elif cart_id and tp.source < cart.source:
         cart.source = tp.source
     return cart

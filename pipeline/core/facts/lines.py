@@ -8,15 +8,16 @@ from pipeline.core.money import plain
 from pipeline.core.touchpoint import ONE, Item
 
 
-def lines_of(fragment: Fragment, items: list[Item], limit: int) -> list[Line]:
-    """The first `limit` items that name a product. An item without SKU goes by its product id, else its name."""
+def lines_of(fragment: Fragment, items: list[Item], limit: int, bound: str = "lines_per_cart") -> list[Line]:
+    """The first `limit` items that name a product; the others are counted under `bound`. An item without SKU goes by
+    its product id, else its name."""
     lines = []
     for item in items:
         sku = item.sku or item.product_id or item.name
         if sku:
             lines.append(_line(item, sku))
     if len(lines) > limit:
-        count_dropped(fragment, "lines_per_cart", len(lines) - limit)
+        count_dropped(fragment, bound, len(lines) - limit)
         del lines[limit:]
     return lines
 
