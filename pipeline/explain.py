@@ -53,11 +53,11 @@ def explain(group: Group, registry: Registry, one: str, other: str | None = None
 
 def cluster(group: Group, name: Id) -> Iterator[Fragment]:
     """The fragments that may belong together with an identifier."""
-    root = name
-    while (parent := group.home(root).index.parent(root)) is not None:
-        root = parent
+    root, beyond = group.home(name).index.climb(name)
+    while beyond is not None:
+        root, beyond = group.home(beyond).index.climb(beyond)
     shard = group.home(root)
-    for member in shard.clusters[root]:
+    for member in shard.roots.clusters[root]:
         fragment = shard.fragment(member)
         if fragment is not None:
             yield fragment

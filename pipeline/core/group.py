@@ -6,11 +6,12 @@ from collections import deque
 from collections.abc import Iterable
 
 from pipeline.core import mail, state
+from pipeline.core.cause import Watch
 from pipeline.core.effects import Effects, Output
 from pipeline.core.identifiers import Registry
 from pipeline.core.mail import Mail, Touch
 from pipeline.core.settle import Clock, Settler
-from pipeline.core.shard import Shard, Watch
+from pipeline.core.shard import Shard
 from pipeline.core.timers import earlier
 from pipeline.core.touchpoint import Id, Touchpoint
 
@@ -52,7 +53,7 @@ class Group:
                 others.append((key, row))
         shard.load(others)
         if made is None or not state.check(made, self._registry):
-            shard.regroup_all()
+            shard.roots.regroup_all()
             self._unmarked.append(number)
         self._shards[number] = shard
         self._settlers[number] = Settler(shard, self._clock, self._out, documents=self._documents)
@@ -101,13 +102,13 @@ class Group:
         """The next clock time at which drain has something to do without input."""
         due = 0
         for shard in self._shards.values():
-            due = earlier(due, earlier(shard.timers.next(), shard.next_alarm))
+            due = earlier(due, earlier(shard.roots.timers.next(), shard.folding.next_alarm))
         return due or None
 
     @property
     def urgent(self) -> bool:
         """Whether a touchpoint since the last drain concerns a person that a trigger was published for."""
-        return any(shard.urgent for shard in self._shards.values())
+        return any(shard.folding.urgent for shard in self._shards.values())
 
     def _run(self) -> None:
         """Handles local mail, reports and bundles until nothing is on its way inside this process."""

@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from functools import reduce
 
+from pipeline.core.cause import Cause
 from pipeline.core.effects import Output
 from pipeline.core.grouping import Grouping, PersonIds, grouping
 from pipeline.core.judge import Judge, instants
 from pipeline.core.publish import Kind, Move, Publisher
 from pipeline.core.seat import Seat
-from pipeline.core.shard import Cause, Shard
+from pipeline.core.shard import Shard
 from pipeline.core.timers import earlier
 from pipeline.core.touchpoint import Id
 
@@ -36,43 +37,43 @@ class Settler:
     """`documents` off: only triggers are published; `finish` does the rest, once."""
 
     def __init__(self, shard: Shard, clock: Clock, out: Callable[[Output], None], *, documents: bool = True) -> None:
-        self._shard, self._clock, self._documents = shard, clock, documents
-        self._registry = shard.registry
+        self._roots, self._clock, self._documents = shard.roots, clock, documents
+        self._registry, self._fragment, self._seat = shard.registry, shard.fragment, shard.roots.seat
         self._groupings: dict[Id, Grouping] = {}
-        self._publisher = Publisher(self._registry, out, shard.fragment, self._seat, shard.seats.put, shard.count)
-        self._judge = Judge(self._registry, out, self._seat, shard.seats.put, shard.count)
+        self._publisher = Publisher(self._registry, out, shard.fragment, self._seat, shard.roots.seats.put, shard.count)
+        self._judge = Judge(self._registry, out, self._seat, shard.roots.seats.put, shard.count)
 
     def settle(self, now: int, caught_up_to: int) -> None:
-        shard = self._shard
+        roots = self._roots
         self._publisher.pace(now - caught_up_to)
         self._judge.began = self._judge.began or now
-        due = dict.fromkeys(shard.timers.due(now))
-        dirty, shard.dirty = shard.dirty, {}
+        due = dict.fromkeys(roots.timers.due(now))
+        dirty, roots.dirty = roots.dirty, {}
         for root in due:
             dirty.setdefault(root, Cause())
         for root, cause in dirty.items():
-            shard.sound(cause)
+            roots.sound(cause)
             if cause.alarms:
-                shard.watched.update(shard.clusters[root])
+                roots.watched.update(roots.clusters[root])
             if self._seat(root).waiting:
-                shard.dirty[root] = cause
+                roots.dirty[root] = cause
             elif self._documents or root in due or self._concerns_triggers(root, cause, now):
                 self._cluster(root, cause, root in due, now, caught_up_to)
             else:
                 self._put_off(root, cause, now)
-        shard.clock = now
+        roots.clock = now
         if len(self._groupings) > GROUPINGS_MAX:
             self._groupings.clear()
 
     def _concerns_triggers(self, root: Id, cause: Cause, now: int) -> bool:
         if any(alarm <= now for alarm in cause.alarms.values()):
             return True
-        return cause.judge and root in self._shard.watched
+        return cause.judge and root in self._roots.watched
 
     def finish(self, now: int) -> None:
         """Views every profile once more and publishes what changed."""
-        for root, members in self._shard.clusters.items():
-            grouped = self._groupings.get(root) or grouping(members, self._shard.fragment, self._registry)
+        for root, members in self._roots.clusters.items():
+            grouped = self._groupings.get(root) or grouping(members, self._fragment, self._registry)
             self._publish(grouped.groups, grouped, Cause(), now, last=True)
 
     def _put_off(self, root: Id, cause: Cause, now: int) -> None:
@@ -81,7 +82,7 @@ class Settler:
         known = self._groupings.get(root)
         if cause.regroup or (known is not None and not known.settled):
             self._groupings.pop(root, None)
-            alarms = [self._judge.alarm(self._shard.clusters[root])]
+            alarms = [self._judge.alarm(self._roots.clusters[root])]
         seat = self._seat(root)
         self._wake(root, seat, reduce(earlier, alarms, seat.wake))
 
@@ -117,14 +118,14 @@ class Settler:
 
     def _regroup(self, root: Id, cause: Cause, before: Grouping | None) -> tuple[Grouping, list[PersonIds]]:
         """The persons of the cluster, and those that this epoch concerns."""
-        shard = self._shard
-        members = shard.clusters[root]
-        grouped = grouping(members, shard.fragment, self._registry)
+        roots = self._roots
+        members = roots.clusters[root]
+        grouped = grouping(members, self._fragment, self._registry)
         self._groupings[root] = grouped
         if grouped.settled:
-            shard.contested.difference_update(members)
+            roots.contested.difference_update(members)
         else:
-            shard.contested.update(members)
+            roots.contested.update(members)
         if before is None:
             return grouped, list(grouped.groups)
         known = set(before.groups)
@@ -205,15 +206,15 @@ class Settler:
 
     def _by_instants(self, root: Id, changed: bool, now: int) -> None:
         """Judges the cluster at each instant since the last evaluation, by what was known then."""
-        shard, judge = self._shard, self._judge
-        members = shard.clusters[root]
+        judge = self._judge
+        members = self._roots.clusters[root]
         if not 0 < judge.alarm(members) <= now and not (changed and judge.has_carts(members)):
             return
-        fragments = [fragment for name in members if (fragment := shard.fragment(name)) is not None]
+        fragments = [fragment for name in members if (fragment := self._fragment(name)) is not None]
         since = min(self._seat(name).evaluated for name in members)
         known, later = instants(fragments, since, now, self._registry.policy.triggers.grace)
         for at in self._moments(members, known, since, now):
-            for group in grouping(members, shard.fragment, self._registry, at).groups:
+            for group in grouping(members, self._fragment, self._registry, at).groups:
                 if any(self._seat(name).evaluated < at for name in group.ids):
                     judge.judge(self._publisher.person(group), group, at, at, at)
             judge.silence(members, at)
@@ -251,13 +252,8 @@ class Settler:
     def _wake(self, root: Id, seat: Seat, wake: int) -> None:
         if seat.wake != wake:
             seat.wake = wake
-            self._shard.seats.put(root, seat)
-        self._shard.timers.arm(root, wake)
-
-    def _seat(self, name: Id) -> Seat:
-        seat = self._shard.seats.get(name)
-        assert seat is not None
-        return seat
+            self._roots.seats.put(root, seat)
+        self._roots.timers.arm(root, wake)
 
 
 def _times(seat: Seat) -> tuple[int, int, int]:

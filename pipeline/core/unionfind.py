@@ -30,24 +30,22 @@ class Node(msgspec.Struct, array_like=True, gc=False):
 
 
 class Index:
-    """`post` sends a message. `born(id)` and `hub(id, since)` tell the shard that a node was made or became a
-    hub; `lost(id)` that a root is none any more."""
+    """The nodes at home at shard `number`. `post` sends a message."""
 
-    def __init__(
-        self,
-        registry: Registry,
-        *,
-        durable: bool,
-        post: Callable[[Mail], None],
-        born: Callable[[Id], None],
-        hub: Callable[[Id, int], None],
-        lost: Callable[[Id], None],
-    ) -> None:
-        self._registry, self._order = registry, registry.order
-        self._post, self._born, self._hub, self._lost = post, born, hub, lost
+    def __init__(self, registry: Registry, number: int, post: Callable[[Mail], None], *, durable: bool) -> None:
+        self._registry, self._order, self._home = registry, registry.order, registry.home
+        self._number, self._post = number, post
         self.nodes: Rows[Node] = Rows(
             msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(Node).decode, registry.key, durable=durable
         )
+
+    def tell(self, *, born: Callable[[Id], None], hub: Callable[[Id, int], None], lost: Callable[[Id], None]) -> None:
+        """Whom to tell that a node was made, that it became a hub (id, since), that a root is none any more."""
+        self._born, self._hub, self._lost = born, hub, lost
+
+    def is_here(self, name: Id) -> bool:
+        """Whether the identifier is at home at this shard."""
+        return self._home(name) == self._number
 
     def node(self, name: Id) -> Node:
         """The node of an identifier at home here; made if there is none."""
@@ -58,9 +56,22 @@ class Index:
             self._born(name)
         return node
 
-    def parent(self, name: Id) -> Id | None:
-        """The parent of a node of this shard; None: a root."""
-        return self.node(name).parent
+    def climb(self, name: Id) -> tuple[Id, Id | None]:
+        """Follows parents as long as they are at home here: (the last node, None if it is a root, else its parent
+        at another shard). The way is shortened."""
+        parent = self.node(name).parent
+        if parent is None or not self.is_here(parent):
+            return name, parent
+        root, beyond = self._climb_from(parent)
+        if root != parent:
+            self.point(Point(name, root))
+        return root, beyond
+
+    def _climb_from(self, name: Id) -> tuple[Id, Id | None]:
+        parent = self.node(name).parent
+        while parent is not None and self.is_here(parent):
+            name, parent = parent, self.node(parent).parent
+        return name, parent
 
     def widen(self, anchor: Id, more: int) -> bool:
         """Counts weaker identifiers seen with an anchor; whether these are too many."""

@@ -213,7 +213,7 @@ class World:
 
     def _waits(self, name: Id) -> bool:
         home = self.processes[self.owner[self.registry.home(name)]].group.home(name)
-        seat = home.seats.get(name)
+        seat = home.roots.seats.get(name)
         return seat is not None and bool(seat.waiting)
 
     def _unfinished(self) -> bool:

@@ -1,0 +1,190 @@
+"""The identifiers at home at one shard: touchpoints folded into their fragments, what that tells the index and roots.
+
+A touchpoint is folded once. What its fragment saw for the first time is linked; each fragment that changed is reported
+to its root once per epoch, with what changed in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from pipeline.core.alarms import waits
+from pipeline.core.cause import Watch
+from pipeline.core.dedup import Dedup
+from pipeline.core.events import ADDRESS, CART, MESSAGE, ORDER, UNLINKED
+from pipeline.core.facts.sightings import weaker_since
+from pipeline.core.fold import fold
+from pipeline.core.fragment import Fragment, Sighting, ids_of, set_key
+from pipeline.core.fragment_rows import rows_of
+from pipeline.core.identifiers import Registry
+from pipeline.core.mail import Link, Mail, Report, Shared
+from pipeline.core.timers import earlier
+from pipeline.core.times import SECOND
+from pipeline.core.touchpoint import Id, Touchpoint
+from pipeline.core.unionfind import Index
+
+JUDGED = CART | ORDER | MESSAGE | ADDRESS | {"consent.changed"}
+
+
+def matters(touchpoint: Touchpoint, grace: int) -> bool:
+    """Whether a trigger can depend on it other than by its deadline. Being there in time, at most `grace` late, only
+    moves deadlines to come, and these are met by their alarms."""
+    data = touchpoint.data
+    late = touchpoint.received - touchpoint.time > grace
+    return late or touchpoint.type in JUDGED or bool(data.traits) or bool(touchpoint.hints)
+
+
+class Folding:
+    """`post` sends a message, `count` counts what metrics show. The index tells it through `became_hub`."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        index: Index,
+        watch: Watch,
+        post: Callable[[Mail], None],
+        count: Callable[[str], None],
+        *,
+        durable: bool,
+    ) -> None:
+        self._registry, self._index, self._post, self._count = registry, index, post, count
+        self._watched, self._contested = watch.carts, watch.contested
+        self.fragments = rows_of(registry, durable=durable)
+        self.dedup = Dedup(registry.policy.identity.dedup_window, durable=durable)
+        self.next_alarm = 0
+        self.urgent = False
+        """Whether a touchpoint since the last report could change a trigger of a watched identifier."""
+        self._grace = registry.policy.triggers.grace
+        self._waits = waits(registry.policy.triggers)
+        self._changed: dict[Id, str] = {}
+        self._regroup: set[Id] = set()
+        self._judged: set[Id] = set()
+        self._alarms: dict[Id, int] = {}
+        """Carts that changed since the last report: anchor -> first clock time at which they could be abandoned."""
+
+    def touch(self, touchpoint: Touchpoint) -> None:
+        """Folds a touchpoint whose anchor is at home here, unless it was folded before."""
+        ids = touchpoint.ids
+        anchor = ids[0]
+        if not self.dedup.first(touchpoint.id, touchpoint.source, anchor, touchpoint.received):
+            self._count("repeated")
+            return
+        fragment = self.fragments.get(anchor)
+        if fragment is None:
+            self._index.node(anchor)
+            fragment = Fragment(anchor)
+        plain = touchpoint.plain
+        learned = plain is not None and any(id not in fragment.plain for id in plain)
+        born = fragment.born
+        overtaken = self._overtaken(fragment, touchpoint)
+        new = fold(fragment, touchpoint, self._registry)
+        self.fragments.put(anchor, fragment)
+        self._changed[anchor] = touchpoint.id
+        sighting = fragment.sets.get(set_key(ids))
+        vetoed = touchpoint.type == UNLINKED
+        first = sighting is None or sighting.first == touchpoint.time
+        if first or vetoed or learned or fragment.born != born:
+            self._regroup.add(anchor)
+            self._note_judged(anchor, ids)
+        elif self._may_matter(touchpoint, sighting):
+            self._note_judged(anchor, ids)
+        wait = self._waits.get(touchpoint.type)
+        if wait is not None:
+            self._arm(anchor, max(touchpoint.time + wait, -(-touchpoint.received // SECOND) * SECOND))
+        told = ids[1:] if fragment.hub and first else overtaken
+        if (new or told) and not vetoed:
+            self._link(fragment, new, told, touchpoint)
+
+    def _may_matter(self, touchpoint: Touchpoint, sighting: Sighting | None) -> bool:
+        """Whether triggers can depend on identifiers seen again: the app is new, or who is one person is open."""
+        on_app = sighting is not None and sighting.app == touchpoint.received
+        return on_app or matters(touchpoint, self._grace) or not self._contested.isdisjoint(touchpoint.ids)
+
+    def _note_judged(self, anchor: Id, ids: tuple[Id, ...]) -> None:
+        self._judged.add(anchor)
+        if not self._watched.isdisjoint(ids):
+            self.urgent = True
+
+    def _arm(self, anchor: Id, alarm: int) -> None:
+        self._alarms[anchor] = earlier(self._alarms.get(anchor, 0), alarm)
+        self.next_alarm = earlier(self.next_alarm, alarm)
+
+    def report(self, mark: Callable[[Id, Id, str, bool, bool, int], None]) -> None:
+        """Sends each fragment that changed since the last call to its root; `mark` notes it at a root of this shard."""
+        changed, self._changed = self._changed, {}
+        regroup, self._regroup = self._regroup, set()
+        judged, self._judged = self._judged, set()
+        alarms, self._alarms = self._alarms, {}
+        self.next_alarm, self.urgent = 0, False
+        for anchor, event in changed.items():
+            root, parent = self._index.climb(anchor)
+            alarm = alarms.get(anchor, 0)
+            if parent is None:
+                mark(root, anchor, event, anchor in regroup, anchor in judged, alarm)
+            else:
+                row = self.fragments.encoded(anchor)
+                assert row is not None
+                self._post(Report(parent, anchor, row, 0, anchor in regroup, anchor in judged, alarm))
+
+    # -- who was seen with whom --------------------------------------------------------------------------------------
+
+    def _overtaken(self, fragment: Fragment, touchpoint: Touchpoint) -> list[Id]:
+        """Identifiers known with the anchor from touchpoints that were received later than this one."""
+        if touchpoint.received >= fragment.received:
+            return []
+        since = weaker_since(fragment)
+        return [name for name in touchpoint.ids[1:] if touchpoint.received < since.get(name, 0)]
+
+    def _link(self, fragment: Fragment, new: Sequence[Id], told: Sequence[Id], touchpoint: Touchpoint) -> None:
+        """new: identifiers that the fragment saw for the first time. told: those that are to be told anew."""
+        received = touchpoint.received
+        if self._index.widen(fragment.id, len(new)) and (not fragment.hub or received < fragment.hub):
+            self._index.share(fragment.id, self._wide_since(fragment))
+        for name in dict.fromkeys((*new, *told)):
+            if not fragment.hub or received < fragment.hub:
+                self._post(Link(name, fragment.id, received, touchpoint.time, False))
+            if fragment.hub:
+                self._post(Link(name, fragment.id, received, touchpoint.time, True))
+
+    def _wide_since(self, fragment: Fragment) -> int:
+        """When the first weaker identifier too many was received."""
+        times = sorted(weaker_since(fragment).values())
+        return times[min(self._registry.policy.identity.hub_fanout, len(times) - 1)]
+
+    def linked(self, message: Link) -> None:
+        self._index.link(message)
+        if message.count_only:
+            fragment = self.fragments.get(message.to) or Fragment(message.to)
+            if fragment.met is None or message.first < fragment.met:
+                fragment.met = message.first
+                self._put_identity(fragment)
+
+    def became_hub(self, name: Id, since: int) -> None:
+        fragment = self.fragments.get(name) or Fragment(name)
+        if not fragment.hub:
+            self._count("hubs")
+        fragment.hub = since
+        self._put_identity(fragment)
+        known = weaker_since(fragment)
+        for key, sighting in fragment.sets.items():
+            for met in ids_of(key)[1:]:
+                self._post(Link(met, name, known[met], sighting.first, True))
+        for met, seen in fragment.rest.items():
+            if met != name:
+                self._post(Link(met, name, known[met], seen.first, True))
+
+    def shared(self, message: Shared) -> None:
+        fragment = self.fragments.get(message.to)
+        if fragment is None:
+            return
+        known = fragment.shared.get(message.hub)
+        if known is None or message.since < known:
+            fragment.shared[message.hub] = message.since
+            self._put_identity(fragment)
+
+    def _put_identity(self, fragment: Fragment) -> None:
+        fragment.version += 1
+        self.fragments.put(fragment.id, fragment)
+        self._changed.setdefault(fragment.id, "")
+        self._regroup.add(fragment.id)
+        self._judged.add(fragment.id)

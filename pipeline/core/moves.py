@@ -1,0 +1,139 @@
+"""Clusters on the move: a root that is none any more hands its seats to where its parent leads.
+
+To a root of the same shard at once; elsewhere as a bundle of messages, one for each seat, each with the fragment if its
+home is a third shard. Who is no root either passes them on. A root with bundles on their way is not solved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pipeline.core import seat as seats_of
+from pipeline.core.cause import Cause
+from pipeline.core.fragment import Fragment
+from pipeline.core.identifiers import Registry
+from pipeline.core.mail import Adopt, Arrived, Mail, Report
+from pipeline.core.roots import Roots
+from pipeline.core.rows import Rows
+from pipeline.core.touchpoint import Id
+from pipeline.core.unionfind import Index
+
+
+class Moves:
+    """`fragments`: those at home here."""
+
+    def __init__(
+        self, registry: Registry, index: Index, fragments: Rows[Fragment], roots: Roots, post: Callable[[Mail], None]
+    ) -> None:
+        self._home, self._index, self._fragments = registry.home, index, fragments
+        self._roots, self._post = roots, post
+        self._lost: list[Id] = []
+
+    def lost(self, name: Id) -> None:
+        """A root of this shard is none any more."""
+        self._lost.append(name)
+
+    def cut(self) -> None:
+        """Hands the clusters of the roots lost since the last call to where their parents lead."""
+        roots = self._roots
+        lost, self._lost = self._lost, []
+        for old in lost:
+            members = roots.clusters.pop(old)
+            cause = roots.dirty.pop(old, None)
+            roots.timers.arm(old, 0)
+            root, parent = self._index.climb(old)
+            if parent is None:
+                self._absorb(root, old, members)
+            else:
+                self._hand_over(parent, old, members, cause)
+            if parent is None and cause is not None:
+                roots.dirty[root].add(cause)
+
+    def _absorb(self, root: Id, old: Id, members: list[Id]) -> None:
+        roots = self._roots
+        for name in members:
+            seat = roots.seat(name)
+            seat.root = root
+            roots.seats.put(name, seat)
+            roots.mark(root, name, "", True)
+        roots.clusters[root].extend(members)
+        if old in roots.watched or root in roots.watched:
+            roots.watched.update(roots.clusters[root])
+        for name, where in list(roots.orphans.items()):
+            if where == old:
+                roots.orphan(name, root)
+        before, after = roots.seat(old), roots.seat(root)
+        for bundle, (arrived, size) in before.waiting.items():
+            self._expect(root, bundle, arrived, size)
+        before.waiting = {}
+        roots.seats.put(root, after)
+
+    def _hand_over(self, parent: Id, old: Id, members: list[Id], cause: Cause | None) -> None:
+        roots = self._roots
+        if cause is not None:
+            roots.sound(cause)
+        for bundle, (arrived, size) in roots.seat(old).waiting.items():
+            self._post(Arrived(parent, bundle, arrived, size))
+        for name in members:
+            seat = roots.seat(name)
+            if name == old:
+                seat.waiting = {}
+            row = self._row_for(parent, name, roots.replicas.encoded(name))
+            self._post(Adopt(parent, old, len(members), seats_of.encode(seat), row))
+            roots.seats.drop(name)
+            roots.replicas.drop(name)
+        for name in [name for name, where in roots.orphans.items() if where == old]:
+            row = roots.replicas.encoded(name)
+            assert row is not None
+            self._post(Report(parent, name, row, 1, True, True, 0))
+            roots.replicas.drop(name)
+            roots.orphan(name, None)
+
+    def _row_for(self, parent: Id, name: Id, replica: bytes | None) -> bytes | None:
+        """The fragment that travels with a seat to the home of `parent`."""
+        if self._home(name) == self._home(parent):
+            return None
+        return self._fragments.encoded(name) if self._index.is_here(name) else replica
+
+    def adopt(self, message: Adopt) -> None:
+        root, parent = self._index.climb(message.to)
+        seat = seats_of.decode(message.seat)
+        name = seat.id
+        if parent is not None:
+            row = self._row_for(parent, name, message.fragment)
+            self._post(Adopt(parent, message.bundle, message.size, message.seat, row))
+            return
+        roots = self._roots
+        assert roots.seats.get(name) is None, "one seat per identifier"
+        seat.root = root
+        seat.wake = 0
+        roots.seats.put(name, seat)
+        roots.clusters[root].append(name)
+        roots.orphan(name, None)
+        if message.fragment is not None:
+            roots.replicate(root, name, message.fragment)
+        fragment = (self._fragments if self._index.is_here(name) else roots.replicas).get(name)
+        seat.carts |= fragment is not None and bool(fragment.carts)
+        if seat.carts or root in roots.watched:
+            roots.watched.update(roots.clusters[root])
+        self._expect(root, message.bundle, 1, message.size)
+        roots.mark(root, name, "", True)
+
+    def arrived(self, message: Arrived) -> None:
+        root, parent = self._index.climb(message.to)
+        if parent is None:
+            self._expect(root, message.bundle, message.count, message.size)
+        else:
+            self._post(Arrived(parent, message.bundle, message.count, message.size))
+
+    def _expect(self, root: Id, bundle: Id, arrived: int, size: int) -> None:
+        """Counts the seats of a bundle at its root: complete when as many arrived as its size, which 0 leaves open."""
+        seat = self._roots.seat(root)
+        before, known = seat.waiting.get(bundle, (0, 0))
+        arrived, size = before + arrived, size or known
+        if arrived == size:
+            seat.waiting.pop(bundle, None)
+            self._roots.mark(root, root, "", True)
+        else:
+            seat.waiting[bundle] = (arrived, size)
+        self._roots.seats.put(root, seat)

@@ -1,0 +1,135 @@
+"""The clusters of the roots at home at one shard: members, seats, replicas of fragments from elsewhere, what is due.
+
+Each identifier has one seat, at its root. A replica whose seat is not here yet (an orphan) waits: nobody solves with it
+or publishes for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from pipeline.core import seat as seats_of
+from pipeline.core.cause import Cause, Watch
+from pipeline.core.fragment_rows import rows_of, version_of
+from pipeline.core.identifiers import Registry
+from pipeline.core.mail import Mail, Point, Report
+from pipeline.core.rows import Rows
+from pipeline.core.seat import Seat
+from pipeline.core.timers import Timers, earlier
+from pipeline.core.touchpoint import Id
+from pipeline.core.unionfind import Index
+
+
+class Roots:
+    """`post` sends a message. `watch`: of all shards of the process."""
+
+    def __init__(
+        self, registry: Registry, index: Index, watch: Watch, post: Callable[[Mail], None], *, durable: bool
+    ) -> None:
+        self._registry, self._index, self._post = registry, index, post
+        self.watched, self.contested = watch.carts, watch.contested
+        self.seats: Rows[Seat] = Rows(seats_of.encode, seats_of.decode, registry.key, durable=durable)
+        self.replicas = rows_of(registry, durable=durable)
+        self.clusters: dict[Id, list[Id]] = {}
+        """Root -> all identifiers of the cluster whose seats are here."""
+        self.timers = Timers()
+        self.dirty: dict[Id, Cause] = {}
+        self.orphans: dict[Id, Id] = {}
+        """Replica without seat -> the root it was sent to."""
+        self.clock = 0
+        """When the last epoch ended. What becomes known of identifiers that are new after that was received later."""
+        self._moved_orphans: set[Id] = set()
+        self._with_carts: set[Id] = set()
+
+    def born(self, name: Id) -> None:
+        """A new identifier is a cluster of its own."""
+        self.seats.put(name, Seat(name, name, evaluated=self.clock))
+        self.clusters[name] = [name]
+
+    def seat(self, name: Id) -> Seat:
+        seat = self.seats.get(name)
+        assert seat is not None
+        return seat
+
+    def report(self, message: Report) -> None:
+        """A fragment's new version: kept by its root, passed on by anyone else."""
+        root, parent = self._index.climb(message.to)
+        hops = message.hops + (root != message.to)
+        anchor = message.anchor
+        if parent is not None:
+            self._post(
+                Report(parent, anchor, message.fragment, hops + 1, message.regroup, message.judge, message.alarm)
+            )
+            return
+        if hops:
+            self._post(Point(anchor, root))
+        self.replicate(root, anchor, message.fragment)
+        if anchor not in self.orphans:
+            seat = self.seats.get(anchor)
+            at = root if seat is None else seat.root
+            self.mark(at, anchor, "", message.regroup, message.judge, message.alarm)
+
+    def replicate(self, root: Id, name: Id, row: bytes) -> None:
+        """Keeps a fragment of another shard if it is newer than what is here."""
+        if not self._index.is_here(name) and version_of(row) > version_of(self.replicas.encoded(name)):
+            self.replicas.put_row(name, row)
+            if self.seats.get(name) is None:
+                self.orphan(name, root)
+
+    def orphan(self, name: Id, root: Id | None) -> None:
+        """Notes where a replica without seat was sent to, or that it is an orphan no more."""
+        if root is not None:
+            self.orphans[name] = root
+        elif self.orphans.pop(name, None) is None:
+            return
+        self._moved_orphans.add(name)
+
+    def mark(self, root: Id, anchor: Id, event: str, regroup: bool, judge: bool = True, alarm: int = 0) -> None:
+        """The cluster has to be looked at."""
+        cause = self.dirty.get(root)
+        if cause is None:
+            cause = self.dirty[root] = Cause()
+        cause.note(anchor, event, regroup, judge, alarm)
+
+    def sound(self, cause: Cause) -> None:
+        """Notes changed carts and their alarms in the seats of their anchors, as far as these are here."""
+        for name, alarm in cause.alarms.items():
+            seat = self.seats.get(name)
+            if seat is not None:
+                seat.alarm = earlier(seat.alarm, alarm)
+                seat.carts = True
+                self.seats.put(name, seat)
+
+    def regroup_all(self) -> None:
+        """Every cluster is to be solved and viewed anew: the policy has changed."""
+        for root, members in self.clusters.items():
+            for name in members:
+                self.mark(root, name, "", True)
+
+    # -- rows --------------------------------------------------------------------------------------------------------
+
+    def collect_orphans(self) -> Iterator[tuple[bytes, bytes | None]]:
+        """Key and row (None: deleted) of the orphans that came and went since the last call."""
+        for name in self._moved_orphans:
+            root = self.orphans.get(name)
+            yield self._registry.key(name), None if root is None else f"{root}\n{name}".encode()
+        self._moved_orphans.clear()
+
+    def load_orphan(self, row: bytes) -> None:
+        root, name = map(Id, row.decode().split("\n"))
+        self.orphans[name] = root
+
+    def load_seat(self, key: bytes, row: bytes) -> None:
+        self.seats.load(key, row)
+        wake, carts, root, name = seats_of.peek(row)
+        self.clusters.setdefault(root, []).append(name)
+        if wake and name == root:
+            self.timers.arm(root, wake)
+        if carts:
+            self._with_carts.add(root)
+
+    def loaded(self) -> None:
+        """After all seats: whoever is in a cluster with carts is watched."""
+        for root in self._with_carts:
+            self.watched.update(self.clusters[root])
+        self._with_carts.clear()
