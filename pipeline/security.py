@@ -59,6 +59,10 @@ class Security:
         shown = {name: "***" if name in SECRETS else value for name, value in self.options.items()}
         return f"Security({shown})"
 
+    def secrets(self) -> list[str]:
+        """What must be in no line that this process says."""
+        return [self.options[name] for name in SECRETS if self.options.get(name)]
+
     @property
     def protocol(self) -> str:
         return self.options.get("security.protocol", "PLAINTEXT")

@@ -25,6 +25,7 @@ KAFKA = "kafka."
 TOPIC_NAME_MAX = 249
 LONGEST_TOPIC = len(".profile-changes")
 HASH_KEY_MIN = 16
+HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 
 Position = tuple[str, int, int]
 """(topic without prefix, partition, offset)."""
@@ -51,6 +52,8 @@ class Settings:
     hash_key_file: Path | None = None
     skip: frozenset[Position] = frozenset()
     stats_file: Path | None = None
+    http: tuple[str, int] | None = ("127.0.0.1", 9400)
+    log: Literal["", "json", "text"] = ""
     embedded: bool = False
     """The broker is librdkafka's in-process mock (`selvedge demo`): work around what it cannot do."""
     security: Security = field(default_factory=Security)
@@ -175,7 +178,7 @@ def _brokers(raw: Any) -> str:
 def _check_brokers(brokers: str) -> str | None:
     for broker in brokers.split(","):
         host, _, port = broker.rpartition(":")
-        if not re.fullmatch(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]", host) or not port.isdigit() or int(port) > 65535:
+        if not HOST.fullmatch(host) or not port.isdigit() or int(port) > 65535:
             return f"{broker!r} is not host:port"
     return None
 
@@ -213,6 +216,31 @@ def _check_stats(path: Path | None) -> str | None:
     return f"there is no directory {path.absolute().parent}"
 
 
+def _http(raw: Any) -> tuple[str, int] | None:
+    text = _text(raw)
+    if text == "off":
+        return None
+    host, _, port = text.rpartition(":")
+    if not HOST.fullmatch(host) or not port.isdigit():
+        raise ValueError(f"{text!r} is neither host:port nor off")
+    return host.strip("[]"), int(port)
+
+
+def _check_http(address: tuple[str, int] | None) -> str | None:
+    return None if address is None or 0 < address[1] < 65_536 else f"there is no port {address[1]}"
+
+
+def _http_text(address: tuple[str, int] | None) -> str:
+    if address is None:
+        return "off"
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _check_log(log: str) -> str | None:
+    return None if log in ("", "json", "text") else f"{log!r} is not one of json, text"
+
+
 def _fine(_: object) -> None:
     return None
 
@@ -239,6 +267,8 @@ OPTIONS: dict[str, Option] = {
     "hash_key_file": Option("hash_key_file", "file with the secret of keyed hashes", _path, _check_hash_key),
     "skip": Option("skip", "records to pass over, topic:partition:offset,…", _positions, _fine, text=_positions_text),
     "stats_file": Option("stats_file", "file for the figures of a worker", _path, _check_stats),
+    "http": Option("http", "where /metrics, /healthz and /readyz are, or off", _http, _check_http, text=_http_text),
+    "log": Option("log", "json, or text; none: text at a terminal, else json", _text, _check_log),
     "embedded": Option("embedded", "the broker is the embedded one", _yes, _fine, hidden=True),
 }
 """By the name in the TOML file; in capitals after `SELVEDGE_` it is the environment variable."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from typing import Any
 
 from pipeline.core import mail, state
 from pipeline.core.cause import Watch
 from pipeline.core.effects import Effects, Output
 from pipeline.core.identifiers import Registry
 from pipeline.core.mail import Mail, Touch
+from pipeline.core.rows import Rows
 from pipeline.core.settle import Clock, Settler
 from pipeline.core.shard import Shard
 from pipeline.core.timers import earlier
@@ -30,6 +32,7 @@ class Group:
         self._watch = Watch()
         self._local: deque[tuple[int, Mail]] = deque()
         self._effects = Effects()
+        self._touched = 0
         self._unmarked: list[int] = []
 
     @property
@@ -72,7 +75,7 @@ class Group:
         if not touchpoint.ids:
             self._count("catalogue_facts")
             return
-        self._count("touchpoints")
+        self._touched += 1
         home = self._registry.home(touchpoint.ids[0])
         if home == shard:
             self._shards[shard].touch(touchpoint)
@@ -104,6 +107,17 @@ class Group:
         for shard in self._shards.values():
             due = earlier(due, earlier(shard.roots.timers.next(), shard.folding.next_alarm))
         return due or None
+
+    def held(self) -> dict[str, tuple[int, int]]:
+        """Rows held and their bytes, by kind."""
+        kinds = ("fragments", "replicas", "seats", "nodes")
+        held = dict.fromkeys(kinds, (0, 0))
+        for shard in self._shards.values():
+            of: tuple[Rows[Any], ...] = (shard.fragments, shard.replicas, shard.seats, shard.index.nodes)
+            for kind, rows in zip(kinds, of, strict=True):
+                count, size = held[kind]
+                held[kind] = count + len(rows), size + rows.bytes
+        return held
 
     @property
     def urgent(self) -> bool:
@@ -141,6 +155,8 @@ class Group:
 
     def _collect(self) -> Effects:
         effects, self._effects = self._effects, Effects()
+        if self._touched:
+            effects.counts["touchpoints"], self._touched = self._touched, 0
         if self._durable:
             self._collect_rows(effects)
         else:

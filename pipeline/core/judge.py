@@ -54,7 +54,7 @@ class Judge:
         for name in ledger.keys() | outcome.told.keys():
             self._note(name, outcome.told.get(name, {}), now)
         for record in outcome.records:
-            self._count(f"triggers.{record['status']}")
+            self._count(f"triggers.{record['family']}.{record['status']}")
             event = f"{record['trigger_id']}:{record['revision']}"
             self._out(Output("triggers", record["episode_id"], _json(record), event, now))
         self.silence(group.ids, now)

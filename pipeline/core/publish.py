@@ -87,6 +87,7 @@ class Publisher:
             if row != (seat.profile_id, seat.since, seat.shared, seat.known):
                 if seat.profile_id and seat.profile_id != profile_id:
                     move.left.add(seat.profile_id)
+                    self._count("flips")
                 move.shared |= group.shared and not seat.shared
                 move.joined |= seat.profile_id != profile_id
                 seat.profile_id, seat.since, seat.shared, seat.known = row

@@ -29,6 +29,8 @@ class Rows(Generic[T]):
         self._rows: dict[bytes, bytes] = {}
         self._hot: dict[Id, T] = {}
         self._changed: dict[Id, None] = {}
+        self.bytes = 0
+        """Of the encoded rows."""
         self.get_hot = self._hot.get
 
     def __len__(self) -> int:
@@ -51,7 +53,7 @@ class Rows(Generic[T]):
     def put_row(self, name: Id, row: bytes) -> None:
         """Stores a new row as bytes."""
         self._hot.pop(name, None)
-        self._rows[self._key(name)] = row
+        self._store(self._key(name), row)
         self._changed[name] = None
 
     def encoded(self, name: Id) -> bytes | None:
@@ -63,10 +65,14 @@ class Rows(Generic[T]):
 
     def drop(self, name: Id) -> None:
         self._hot.pop(name, None)
-        self._rows.pop(self._key(name), None)
+        self.bytes -= len(self._rows.pop(self._key(name), b""))
         self._changed[name] = None
 
     def load(self, key: bytes, row: bytes) -> None:
+        self._store(key, row)
+
+    def _store(self, key: bytes, row: bytes) -> None:
+        self.bytes += len(row) - len(self._rows.get(key, b""))
         self._rows[key] = row
 
     def collect(self) -> Iterator[tuple[bytes, bytes | None]]:
@@ -75,7 +81,7 @@ class Rows(Generic[T]):
             row = self._hot.get(name)
             key = self._key(name)
             if row is not None:
-                self._rows[key] = self._encode(row)
+                self._store(key, self._encode(row))
             yield key, self._rows.get(key)
         self._changed.clear()
         self.evict()
@@ -88,5 +94,5 @@ class Rows(Generic[T]):
         for name in list(self._hot)[: excess + self._cache_max // 10]:
             row = self._hot.pop(name)
             if name in self._changed:
-                self._rows[self._key(name)] = self._encode(row)
+                self._store(self._key(name), self._encode(row))
                 del self._changed[name]

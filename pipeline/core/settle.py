@@ -122,6 +122,7 @@ class Settler:
         members = roots.clusters[root]
         grouped = grouping(members, self._fragment, self._registry)
         self._groupings[root] = grouped
+        self._count_conflicts(grouped, before)
         if grouped.settled:
             roots.contested.difference_update(members)
         else:
@@ -137,6 +138,17 @@ class Settler:
             or any(name in cause.events or since.get(name) != after.get(name) for name in group.ids)
         ]
         return grouped, touched
+
+    def _count_conflicts(self, grouped: Grouping, before: Grouping | None) -> None:
+        """Edges that keep persons apart and did not before; each is known at both of its ends. What this process has
+        not grouped yet is new only if nothing has been published for it."""
+        if not any(group.conflicts for group in grouped.groups):
+            return
+        if before is None and any(self._seat(group.owner).revision for group in grouped.groups):
+            return
+        known = sum(group.conflicts for group in before.groups) if before else 0
+        for _ in range((sum(group.conflicts for group in grouped.groups) - known) // 2):
+            self._shard.count("conflicts")
 
     # -- documents ---------------------------------------------------------------------------------------------------
 

@@ -48,7 +48,9 @@ def _live(board: Screen, records: Sequence[SampleRecord], seconds: float, direct
     log, stats = directory / "worker.log", directory / "worker.json"
     stats.unlink(missing_ok=True)
     with broker as bootstrap:
-        settings = Settings(brokers=bootstrap, shards=SHARDS, clock="record", embedded=True, stats_file=stats)
+        settings = Settings(
+            brokers=bootstrap, shards=SHARDS, clock="record", embedded=True, stats_file=stats, http=None, log="text"
+        )
         with worker(settings, log) as process, closing(Reader(settings)) as reader:
             for status in _watched(Feed(settings, records, seconds), Progress(stats), reader):
                 board.show(status)

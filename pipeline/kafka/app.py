@@ -6,6 +6,7 @@ Whatever goes wrong in one of its services ends the process.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -14,6 +15,7 @@ import faust
 from faust.app.base import BootStrategy
 from mode import Service
 
+from pipeline.kafka.certificates import expiries
 from pipeline.kafka.committer import Committer
 from pipeline.kafka.failstop import fail_stop
 from pipeline.kafka.owner import Owner
@@ -26,6 +28,7 @@ BLOCKS_QUEUED_MAX = 8
 LOOK_S = 0.2
 NOTE_S = 2.0
 STATS_S = 1.0
+CERTIFICATES_S = 600.0
 HEARTBEATS_PER_SESSION = 6
 
 
@@ -103,7 +106,7 @@ class _Timers(Service):
 
     @Service.task
     async def _epochs(self) -> None:
-        await self._every(self._settings.epoch_ms / 1000, self._committer.epoch)
+        await self._every(self._settings.epoch_ms / 1000, self._epoch)
 
     @Service.task
     async def _looks(self) -> None:
@@ -117,6 +120,13 @@ class _Timers(Service):
     async def _figures(self) -> None:
         await self._every(STATS_S, self._write)
 
+    @Service.task
+    async def _certificates(self) -> None:
+        await self._every(CERTIFICATES_S, self._look_at_certificates)
+
+    async def _look_at_certificates(self) -> None:
+        self._stats.certificates = await asyncio.to_thread(expiries, self._settings)
+
     async def _every(self, seconds: float, action: Callable[[], Awaitable[None]]) -> None:
         while not self.should_stop:
             begun = time.monotonic()
@@ -125,6 +135,10 @@ class _Timers(Service):
             except Exception as error:
                 fail_stop(error)
             await self.sleep(max(0.0, seconds - (time.monotonic() - begun)))
+
+    async def _epoch(self) -> None:
+        await self._committer.epoch()
+        self._stats.turned = time.monotonic()
 
     async def _note(self) -> None:
         positions = self._owner.committed()

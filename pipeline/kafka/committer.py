@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from typing import TypeVar
 
+from pipeline.core import times
 from pipeline.core.effects import Effects
 from pipeline.kafka.clock import Clock, Report, Sight
 from pipeline.kafka.epoch import Epoch, Work
@@ -20,7 +21,7 @@ from pipeline.kafka.intake import Core, Intake, Lease, culprit
 from pipeline.kafka.postmortem import Epoch as FailedEpoch
 from pipeline.kafka.progress import Progress
 from pipeline.kafka.state import Position
-from pipeline.kafka.stats import Stats
+from pipeline.kafka.stats import Lag, Stats
 
 REPORT_S = 5.0
 """A shard is heard of at least so often."""
@@ -96,6 +97,8 @@ class Committer:
             self.clock.saw(sights, goals)
         self.clock.heard(await self._wait(self._progress.reports))
         self._stats.idle = self._idle(sights)
+        self._stats.lag = {shard: _lag(sight) for shard, sight in sights.items()}
+        self._stats.state = self._core.held()
 
     async def _wait(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
@@ -104,9 +107,12 @@ class Committer:
         """Shielded by its callers, because an epoch that has begun must end before the next one begins."""
         try:
             async with self._lock:
+                begun, records = _monotonic(), self._intake.pending
                 work = collect()
                 if work:
                     await self._perform(work)
+                    self._stats.epoch_s.note(_monotonic() - begun)
+                    self._stats.epoch_records.note(records)
         except Exception as error:
             fail_stop(error)
 
@@ -135,6 +141,8 @@ class Committer:
         if not self._new and not self._intake.pending and (due is None or due > now):
             return Effects()
         self._new = False
+        if due is not None and due <= now:
+            self._stats.timer_late_s.note((now - due) / times.SECOND)
         begun = _monotonic()
         try:
             effects = self._core.drain(now, caught_up_to)
@@ -188,6 +196,13 @@ class Committer:
 def _sight(asked: int, received: int, lease: Lease, ends: tuple[int, int]) -> Sight:
     position = lease.position
     return Sight(asked, received, position.touchpoints, ends[0], position.mail, ends[1])
+
+
+def _lag(sight: Sight) -> Lag:
+    """A shard is behind by the age of the last touchpoint it has read, if there are newer ones."""
+    touchpoints, mail = (max(0, sight.touchpoints_end - sight.touchpoints), max(0, sight.mail_end - sight.mail))
+    behind = sight.asked - sight.received if touchpoints and sight.received else 0
+    return Lag(touchpoints, mail, max(0, behind) / times.SECOND)
 
 
 def _monotonic() -> float:

@@ -8,9 +8,10 @@ never values: records hold personal data.
 from __future__ import annotations
 
 import os
-import sys
 import traceback
 from typing import NoReturn
+
+from pipeline.kafka.logs import complain
 
 STATUS = 70
 
@@ -22,7 +23,7 @@ class Stop(Exception):
 def fail_stop(reason: str | BaseException) -> NoReturn:
     """Ends the process now: no clean-up, no last commit."""
     text = reason if isinstance(reason, str) else describe(reason)
-    os.write(sys.stderr.fileno(), f"selvedge: worker stopped: {text}\n".encode())
+    complain(f"worker stopped: {text}", status=STATUS)
     os._exit(STATUS)
 
 

@@ -41,6 +41,8 @@ class Core(Protocol):
 
     def drain(self, now: int, caught_up_to: int) -> Effects: ...
 
+    def held(self) -> dict[str, tuple[int, int]]: ...
+
 
 class Reader(Protocol):
     """What turns the bytes of a record into touchpoints (pipeline.dialects.Reader)."""
@@ -85,6 +87,7 @@ class Intake:
         position, shard = lease.position, lease.shard
         news = _unread(records, start, position.touchpoints, f"touchpoints:{shard}")
         read, touch, received, refused, offset = self._reader.read, self._core.touch, position.received, 0, start
+        accepted = self._stats.accepted
         try:
             for record in news:
                 offset = record.offset
@@ -94,6 +97,7 @@ class Intake:
                 for found in read(record.value, _microseconds(record.timestamp), record.headers):
                     if type(found) is Touchpoint:
                         touch(shard, found)
+                        accepted[found.dialect][found.channel] += 1
                         received = found.received
                     elif isinstance(found, Rejected):
                         refused += 1

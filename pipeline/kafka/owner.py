@@ -22,6 +22,7 @@ from pipeline.kafka.failstop import Stop, fail_stop
 from pipeline.kafka.intake import Core, Intake, Lease
 from pipeline.kafka.recovery import SOURCES, Kept, Lost, Recovery, Shard, Withdrawn
 from pipeline.kafka.state import Position
+from pipeline.kafka.stats import Stats
 from pipeline.settings import Settings
 
 CHUNK = 500
@@ -45,9 +46,9 @@ class Owner:
     consumer: Consumer
 
     def __init__(
-        self, settings: Settings, core: Core, intake: Intake, committer: Committer, recovery: Recovery
+        self, settings: Settings, core: Core, intake: Intake, committer: Committer, recovery: Recovery, stats: Stats
     ) -> None:
-        self._settings = settings
+        self._settings, self._stats = settings, stats
         self._core, self._intake, self._committer, self._recovery = core, intake, committer, recovery
         self._topics = {settings.topic(name): name for name in SOURCES}
         self._threads = ThreadPoolExecutor(1, "selvedge-recovery")
@@ -64,11 +65,13 @@ class Owner:
             except Stop as stop:
                 fail_stop(stop)
             self._withdrawn = threading.Event()
+            self._stats.assigned, self._stats.recovering = True, dict.fromkeys(shards, (0, 0))
             self._takeover = asyncio.create_task(self._guarded(shards, self._withdrawn))
 
     async def withdraw(self) -> None:
         """Finishes, commits and releases everything that is owned or claimed."""
         self._withdrawn.set()
+        self._stats.assigned = False
         if self._takeover is not None:
             await asyncio.wait([self._takeover])
         since = await self._ends()
@@ -148,6 +151,7 @@ class Owner:
             self._committer.fenced += [(number, key) for key in shard.before(self._recovery.own)]
         self._committer.own({number: Lease(number, self._leases, at) for number, at in positions.items()})
         await self.consumer.lease(self._offsets(positions), self._leases)
+        self._stats.recovering = {}
 
     async def _alive(self, withdrawn: threading.Event) -> None:
         """A process that was paused must not take over what has been assigned to others meanwhile."""

@@ -24,6 +24,7 @@ from pipeline.kafka.clients import ANSWER_S
 from pipeline.kafka.failstop import Stop
 from pipeline.kafka.outside import Message, Outside, Reader, retry
 from pipeline.kafka.state import CLAIM, POSITION, Position, claim_key, claimant, decode_position
+from pipeline.kafka.stats import Stats
 from pipeline.settings import Settings
 
 GRACE_S = 0.3
@@ -103,7 +104,8 @@ class Shard:
 class Recovery:
     """Takes shards over in the name of `transactional_id`; `own` is the key of its claims."""
 
-    def __init__(self, settings: Settings, transactional_id: str, outside: Outside) -> None:
+    def __init__(self, settings: Settings, transactional_id: str, outside: Outside, stats: Stats) -> None:
+        self._stats = stats
         self._claimed: set[int] = set()
         self._fenced: set[str] = set()
         self._settings = settings
@@ -160,9 +162,10 @@ class Recovery:
             if self._consume(reader, shards):
                 moved = self._outside.monotonic()
             there = all(shard.at >= target[number] for number, shard in shards.items())
+            self._stats.recovering = {number: (shard.at, target[number]) for number, shard in shards.items()}
             if not there and self._outside.monotonic() - moved < GRACE_S:
                 continue
-            if self._fence(shards) or (there and self._again(reader, shards)):
+            if self._fence(shards, open_transaction=not there) or (there and self._again(reader, shards)):
                 target, moved = self.end(shards), self._outside.monotonic()
             elif there:
                 return
@@ -189,10 +192,12 @@ class Recovery:
                 shard.at = message.offset()
         return moved
 
-    def _fence(self, shards: Mapping[int, Shard]) -> bool:
+    def _fence(self, shards: Mapping[int, Shard], *, open_transaction: bool) -> bool:
         owners = {claimant(key) for shard in shards.values() for key in shard.before(self.own)} - self._fenced
         for owner in sorted(owners):
             self._fence_one(owner)
+        self._stats.fences += len(owners)
+        self._stats.aborts += bool(owners and open_transaction)
         return bool(owners)
 
     def _fence_one(self, owner: str) -> None:

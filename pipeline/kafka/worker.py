@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import os
 import signal
 import socket
 import sys
-import time
 import uuid
 from collections.abc import Callable
 
@@ -21,7 +19,7 @@ from pipeline.core.group import Group
 from pipeline.core.identifiers import PUBLIC_KEY, Registry
 from pipeline.core.policy import PolicyError, load
 from pipeline.dialects import Reader
-from pipeline.kafka import topics
+from pipeline.kafka import logs, metrics, topics
 from pipeline.kafka.app import App
 from pipeline.kafka.clock import clock
 from pipeline.kafka.committer import Committer
@@ -29,7 +27,9 @@ from pipeline.kafka.connect import BrokerAbsent, connect
 from pipeline.kafka.dead_letters import Share
 from pipeline.kafka.epoch import Epoch
 from pipeline.kafka.failstop import Stop, fail_stop
+from pipeline.kafka.health import PortTaken, Window
 from pipeline.kafka.intake import Core, Intake
+from pipeline.kafka.logs import complain, say
 from pipeline.kafka.outside import Kafka
 from pipeline.kafka.owner import Owner
 from pipeline.kafka.postmortem import Postmortem
@@ -41,29 +41,31 @@ from pipeline.settings import Settings
 CONFIGURATION = 78
 """Exit status for what only an operator can put right."""
 STOP_S = 120.0
-REPEAT_S = 30.0
-"""A library's warning is not shown again for so long."""
 
 MakeCore = Callable[[Registry, str], Core]
 
 
 def run(settings: Settings, make_core: MakeCore = Group) -> int:
     """Runs a worker until it is told to stop; the exit status. `make_core` is there for tests."""
-    _quieten()
+    name = f"{settings.group}-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:12]}"
+    logs.configure(settings, name)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         policy = load(settings.policy_path.read_text(encoding="utf-8") if settings.policy_path else "")
-        shards = topics.check(settings, connect(settings, _tell))
-    except (PolicyError, BrokerAbsent, topics.TopicsWrong) as error:
-        _tell(str(error))
+        shards = topics.check(settings, connect(settings, say))
+        stats = Stats()
+        window = Window(settings, stats, metrics.registry(stats)) if settings.http else None
+    except (PolicyError, BrokerAbsent, topics.TopicsWrong, PortTaken) as error:
+        complain(str(error), status=CONFIGURATION)
         return CONFIGURATION
+    if window is not None:
+        say(f"metrics and health on http://{window.address}", address=window.address)
     secret = settings.hash_key()
     if secret is None:
-        _tell("no SELVEDGE_HASH_KEY_FILE: identifiers are hashed with the public default key")
+        say("no SELVEDGE_HASH_KEY_FILE: identifiers are hashed with the public default key")
     registry = Registry(policy, secret or PUBLIC_KEY, shards)
-    stats = Stats()
     try:
-        asyncio.run(_serve(settings, registry, lambda: make_core(registry, settings.clock), stats))
+        asyncio.run(_serve(settings, registry, lambda: make_core(registry, settings.clock), stats, name))
     except Exception as error:
         fail_stop(error)
     if settings.stats_file is not None:
@@ -71,12 +73,14 @@ def run(settings: Settings, make_core: MakeCore = Group) -> int:
     return 0
 
 
-async def _serve(settings: Settings, registry: Registry, make_core: Callable[[], Core], stats: Stats) -> None:
+async def _serve(
+    settings: Settings, registry: Registry, make_core: Callable[[], Core], stats: Stats, name: str
+) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    app = _app(settings, registry, make_core, stats)
+    app = _app(settings, registry, make_core, stats, name)
     _settle_memory()
     starting = asyncio.create_task(app.start())
     stopping = asyncio.create_task(stop.wait())
@@ -91,9 +95,8 @@ async def _serve(settings: Settings, registry: Registry, make_core: Callable[[],
     starting.cancel()
 
 
-def _app(settings: Settings, registry: Registry, make_core: Callable[[], Core], stats: Stats) -> App:
+def _app(settings: Settings, registry: Registry, make_core: Callable[[], Core], stats: Stats, worker: str) -> App:
     core, reader = make_core(), Reader(registry)
-    worker = f"{settings.group}-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:12]}"
     share = Share(registry.policy.dead_letters.max_share)
     intake = Intake(settings, core, reader, share, stats, worker)
     outside = Kafka(settings)
@@ -103,7 +106,7 @@ def _app(settings: Settings, registry: Registry, make_core: Callable[[], Core], 
     moment = clock(settings.clock, registry.shards)
     progress = Progress(settings, outside)
     committer = Committer(core, intake, epochs, progress, moment, stats, culprit, outside.time_of_day)
-    owner = Owner(settings, core, intake, committer, Recovery(settings, worker, outside))
+    owner = Owner(settings, core, intake, committer, Recovery(settings, worker, outside, stats), stats)
     return App(settings, owner, committer, stats)
 
 
@@ -112,28 +115,3 @@ def _settle_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
-
-
-def _tell(line: str) -> None:
-    print(f"selvedge: {line}", file=sys.stderr, flush=True)
-
-
-def _quieten() -> None:
-    """Libraries say warnings and errors only, each kind at most once in a while."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("selvedge: %(name)s: %(message)s"))
-    handler.addFilter(_Seldom())
-    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-
-
-class _Seldom(logging.Filter):
-    def __init__(self) -> None:
-        super().__init__()
-        self._shown: dict[tuple[str, str], float] = {}
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        kind = record.name, str(record.msg)
-        shown = time.monotonic() - self._shown.get(kind, -REPEAT_S) < REPEAT_S
-        if not shown:
-            self._shown[kind] = time.monotonic()
-        return not shown

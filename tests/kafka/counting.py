@@ -81,6 +81,9 @@ class CountingCore:
     def receive(self, shard: int, mail: bytes, /) -> None:
         self._fold(shard, msgspec.json.decode(mail, type=Letter))
 
+    def held(self) -> dict[str, tuple[int, int]]:
+        return {"counts": (sum(len(shard.counts) for shard in self._shards.values()), 0)}
+
     def drain(self, now: int, caught_up_to: int) -> Effects:
         if self._bug:
             raise Bug("cannot do with somebody")

@@ -56,6 +56,9 @@ class Core:
     def drain(self, now: int, caught_up_to: int) -> Effects:
         return Effects()
 
+    def held(self) -> dict[str, tuple[int, int]]:
+        return {}
+
 
 class Reader:
     """A record's value is the touchpoint's id; what begins with `bad` is rejected with that code."""

@@ -17,6 +17,7 @@ from pipeline.kafka.failstop import Stop
 from pipeline.kafka.outside import Kafka
 from pipeline.kafka.recovery import Kept, Lost, Recovery, Shard, Withdrawn
 from pipeline.kafka.state import Position
+from pipeline.kafka.stats import Stats
 from pipeline.kafka.topics import apply
 from pipeline.settings import Settings
 
@@ -29,7 +30,7 @@ class Process:
     def __init__(self, settings: Settings, name: str) -> None:
         self.settings = settings
         outside = Kafka(settings)
-        self.recovery = Recovery(settings, f"{settings.prefix}-{name}", outside)
+        self.recovery = Recovery(settings, f"{settings.prefix}-{name}", outside, Stats())
         self.epochs = Epoch(settings, f"{settings.prefix}-{name}", outside)
         self.epochs.start()
         self.memory: dict[bytes, bytes] = {}

@@ -18,6 +18,7 @@ from pipeline.kafka.blocks import Block
 from pipeline.kafka.failstop import STATUS, Stop
 from pipeline.kafka.owner import Owner
 from pipeline.kafka.records import _Batches
+from pipeline.kafka.stats import Stats
 from pipeline.kafka.transport import Transport
 from pipeline.settings import Settings
 
@@ -25,7 +26,7 @@ from pipeline.settings import Settings
 def owner() -> Owner:
     """Without anything that connects."""
     nothing = cast(Any, SimpleNamespace(leases={}, touchpoints=None, mail=None))
-    return Owner(Settings(), nothing, nothing, nothing, nothing)
+    return Owner(Settings(), nothing, nothing, nothing, nothing, Stats())
 
 
 def partitions(**topics: list[int]) -> frozenset[TP]:
@@ -84,4 +85,4 @@ def test_a_fatal_error_ends_the_process_with_one_line_and_its_own_status() -> No
     code = "from pipeline.kafka.failstop import fail_stop\ntry: {}['jane']\nexcept KeyError as e: fail_stop(e)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=dict(os.environ))
     assert done.returncode == STATUS
-    assert done.stderr.startswith("selvedge: worker stopped: KeyError at") and "jane" not in done.stderr
+    assert "worker stopped: KeyError at" in done.stderr and done.stderr.count("\n") == 1 and "jane" not in done.stderr

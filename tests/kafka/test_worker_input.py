@@ -151,12 +151,6 @@ def test_on_the_wall_clock_all_shards_say_that_they_are_up_to_date(fleet: Fleet)
     assert not fleet.records("dead-letters")
 
 
-def test_nobody_is_listening(fleet: Fleet) -> None:
-    worker = fleet.start()
-    eventually(lambda: fleet.shared(1))
-    assert _listening(worker.process.pid) == []
-
-
 def test_missing_topics_are_named_with_the_command_that_makes_them(fleet: Fleet) -> None:
     worker = fleet.start(prefix="nothing-here")
     assert worker.ended() != 0
@@ -176,15 +170,3 @@ def test_an_absent_broker_is_one_line_and_tried_again(settings: Settings, tmp_pa
     process.kill()
     process.wait(10)
     assert len(log.read_text().splitlines()) == 1
-
-
-def _listening(pid: int) -> list[str]:
-    """Local addresses of listening TCP sockets of a process (state 0A in /proc/net/tcp)."""
-    links = [os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()]
-    inodes = {link[8:-1] for link in links if link.startswith("socket:[")}
-    rows = [
-        line.split()
-        for table in ("tcp", "tcp6")
-        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]
-    ]
-    return [row[1] for row in rows if row[3] == "0A" and row[9] in inodes]
