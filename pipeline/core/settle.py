@@ -39,6 +39,7 @@ class Settler:
     def __init__(self, shard: Shard, clock: Clock, out: Callable[[Output], None], *, documents: bool = True) -> None:
         self._roots, self._clock, self._documents = shard.roots, clock, documents
         self._registry, self._fragment, self._seat = shard.registry, shard.fragment, shard.roots.seat
+        self._count = shard.count
         self._groupings: dict[Id, Grouping] = {}
         self._publisher = Publisher(self._registry, out, shard.fragment, self._seat, shard.roots.seats.put, shard.count)
         self._judge = Judge(self._registry, out, self._seat, shard.roots.seats.put, shard.count)
@@ -148,7 +149,7 @@ class Settler:
             return
         known = sum(group.conflicts for group in before.groups) if before else 0
         for _ in range((sum(group.conflicts for group in grouped.groups) - known) // 2):
-            self._shard.count("conflicts")
+            self._count("conflicts")
 
     # -- documents ---------------------------------------------------------------------------------------------------
 

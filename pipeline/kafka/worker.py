@@ -21,20 +21,13 @@ from pipeline.core.policy import PolicyError, load
 from pipeline.dialects import Reader
 from pipeline.kafka import logs, metrics, topics
 from pipeline.kafka.app import App
-from pipeline.kafka.clock import clock
-from pipeline.kafka.committer import Committer
+from pipeline.kafka.assembly import assemble
 from pipeline.kafka.connect import BrokerAbsent, connect
-from pipeline.kafka.dead_letters import Share
-from pipeline.kafka.epoch import Epoch
 from pipeline.kafka.failstop import Stop, fail_stop
 from pipeline.kafka.health import PortTaken, Window
-from pipeline.kafka.intake import Core, Intake
+from pipeline.kafka.intake import Core
 from pipeline.kafka.logs import complain, say
 from pipeline.kafka.outside import Kafka
-from pipeline.kafka.owner import Owner
-from pipeline.kafka.postmortem import Postmortem
-from pipeline.kafka.progress import Progress
-from pipeline.kafka.recovery import Recovery
 from pipeline.kafka.stats import Stats
 from pipeline.settings import Settings
 
@@ -96,17 +89,7 @@ async def _serve(
 
 
 def _app(settings: Settings, registry: Registry, make_core: Callable[[], Core], stats: Stats, worker: str) -> App:
-    core, reader = make_core(), Reader(registry)
-    share = Share(registry.policy.dead_letters.max_share)
-    intake = Intake(settings, core, reader, share, stats, worker)
-    outside = Kafka(settings)
-    epochs = Epoch(settings, worker, outside)
-    epochs.start()
-    culprit = Postmortem(settings, make_core, reader, outside).culprit
-    moment = clock(settings.clock, registry.shards)
-    progress = Progress(settings, outside)
-    committer = Committer(core, intake, epochs, progress, moment, stats, culprit, outside.time_of_day)
-    owner = Owner(settings, core, intake, committer, Recovery(settings, worker, outside, stats), stats)
+    owner, committer = assemble(settings, registry, make_core, Reader(registry), stats, Kafka(settings), worker)
     return App(settings, owner, committer, stats)
 
 
