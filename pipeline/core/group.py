@@ -113,7 +113,12 @@ class Group:
         kinds = ("fragments", "replicas", "seats", "nodes")
         held = dict.fromkeys(kinds, (0, 0))
         for shard in self._shards.values():
-            of: tuple[Rows[Any], ...] = (shard.folding.fragments, shard.roots.replicas, shard.roots.seats, shard.index.nodes)
+            of: tuple[Rows[Any], ...] = (
+                shard.folding.fragments,
+                shard.roots.replicas,
+                shard.roots.seats,
+                shard.index.nodes,
+            )
             for kind, rows in zip(kinds, of, strict=True):
                 count, size = held[kind]
                 held[kind] = count + len(rows), size + rows.bytes
