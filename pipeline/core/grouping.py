@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -33,6 +33,10 @@ class Grouping(msgspec.Struct, gc=False):
     since: dict[Id, int]
     settled: bool
 
+    def owner(self, profile_id: str, registry: Registry) -> Id | None:
+        """The identifier that the profile of a person is made from; None: nobody here has that profile."""
+        return next((group.owner for group in self.groups if registry.profile_id(group.owner) == profile_id), None)
+
 
 def grouping(
     members: Iterable[Id],
@@ -57,7 +61,7 @@ def grouping(
         PersonIds(
             ids,
             tuple(sorted(with_fragment.intersection(ids))),
-            _owner(ids, born, since),
+            owner_of(ids, born, since),
             len(ids) == 1 and ids[0] in hubs,
             ids[0] in solution.oversize,
             sum(conflicts.get(name, 0) for name in ids),
@@ -93,7 +97,8 @@ def _lower(times: dict[Id, int], name: Id, time: int) -> None:
         times[name] = time
 
 
-def _owner(ids: tuple[Id, ...], born: dict[Id, int], since: dict[Id, int]) -> Id:
+def owner_of(ids: tuple[Id, ...], born: Mapping[Id, int], since: Mapping[Id, int]) -> Id:
+    """The identifier that the profile id is made from: the oldest anchor. born: of those that ever were one."""
     anchors = [(born[name], text_order(name), name) for name in ids if name in born]
     if anchors:
         return min(anchors)[2]

@@ -57,7 +57,9 @@ class Moves:
             roots.seats.put(name, seat)
             roots.mark(root, name, "", True)
         roots.clusters[root].extend(members)
-        if old in roots.watched or root in roots.watched:
+        if root in roots.watched:
+            roots.watched.update(members)
+        elif old in roots.watched:
             roots.watched.update(roots.clusters[root])
         for name, where in list(roots.orphans.items()):
             if where == old:
@@ -114,7 +116,9 @@ class Moves:
             roots.replicate(root, name, message.fragment)
         fragment = (self._fragments if self._index.is_here(name) else roots.replicas).get(name)
         seat.carts |= fragment is not None and bool(fragment.carts)
-        if seat.carts or root in roots.watched:
+        if root in roots.watched:
+            roots.watched.add(name)
+        elif seat.carts:
             roots.watched.update(roots.clusters[root])
         self._expect(root, message.bundle, 1, message.size)
         roots.mark(root, name, "", True)

@@ -12,6 +12,7 @@ from enum import Enum
 from functools import reduce
 
 from pipeline.core.cause import Cause
+from pipeline.core.cluster import Cluster
 from pipeline.core.effects import Output
 from pipeline.core.grouping import Grouping, PersonIds, grouping
 from pipeline.core.judge import Judge, instants
@@ -22,6 +23,10 @@ from pipeline.core.timers import earlier
 from pipeline.core.touchpoint import Id
 
 GROUPINGS_MAX = 100_000
+LARGE = 64
+"""From so many identifiers on a cluster's edges are kept at hand; below that it is quicker to look at all of it."""
+AT_HAND_MAX = 1_000_000
+"""Identifiers of the clusters at hand."""
 
 
 class Clock(Enum):
@@ -41,6 +46,7 @@ class Settler:
         self._registry, self._fragment, self._seat = shard.registry, shard.fragment, shard.roots.seat
         self._count = shard.count
         self._groupings: dict[Id, Grouping] = {}
+        self._at_hand: dict[Id, Cluster] = {}
         self._publisher = Publisher(self._registry, out, shard.fragment, self._seat, shard.roots.seats.put, shard.count)
         self._judge = Judge(self._registry, out, self._seat, shard.roots.seats.put, shard.count)
 
@@ -54,7 +60,7 @@ class Settler:
             dirty.setdefault(root, Cause())
         for root, cause in dirty.items():
             roots.sound(cause)
-            if cause.alarms:
+            if cause.alarms and root not in roots.watched:
                 roots.watched.update(roots.clusters[root])
             if self._seat(root).waiting:
                 roots.dirty[root] = cause
@@ -63,8 +69,15 @@ class Settler:
             else:
                 self._put_off(root, cause, now)
         roots.clock = now
+        self._let_go()
+
+    def _let_go(self) -> None:
         if len(self._groupings) > GROUPINGS_MAX:
             self._groupings.clear()
+        for root in [root for root in self._at_hand if root not in self._roots.clusters]:
+            del self._at_hand[root]
+        if sum(map(len, self._at_hand.values())) > AT_HAND_MAX:
+            self._at_hand.clear()
 
     def _concerns_triggers(self, root: Id, cause: Cause, now: int) -> bool:
         if any(alarm <= now for alarm in cause.alarms.values()):
@@ -80,14 +93,22 @@ class Settler:
     def _put_off(self, root: Id, cause: Cause, now: int) -> None:
         """Nothing of the cluster can be due before its alarm: it waits until then, or until the end."""
         alarms: Iterable[int] = cause.alarms.values()
-        known = self._groupings.get(root)
-        if cause.regroup or (known is not None and not known.settled):
+        known, cluster = self._groupings.get(root), self._at_hand.get(root)
+        if cluster is not None:
+            cluster.unread.update(cause.events)
+            self._note_times(cluster, cause.events, now)
+            alarms = [cluster.times.next()]
+        elif cause.regroup or (known is not None and not known.settled):
             self._groupings.pop(root, None)
-            alarms = [self._judge.alarm(self._roots.clusters[root])]
+            members = self._roots.clusters[root]
+            alarms = [self._judge.alarm(members if len(members) < LARGE else cause.events)]
         seat = self._seat(root)
         self._wake(root, seat, reduce(earlier, alarms, seat.wake))
 
     def _cluster(self, root: Id, cause: Cause, due: bool, now: int, caught_up_to: int) -> None:
+        if len(self._roots.clusters[root]) >= LARGE:
+            self._large(root, cause, due, now, caught_up_to)
+            return
         before = self._groupings.get(root)
         if before is not None and before.settled and not cause.regroup:
             self._refresh(root, before, cause, due, now, caught_up_to)
@@ -116,6 +137,50 @@ class Settler:
         if due or self._concerns_triggers(root, cause, now):
             self._triggers(root, groups, cause.judge, now, caught_up_to)
         self._arm(root, grouped.groups if due else groups, now, self._seat(root).wake)
+
+    def _large(self, root: Id, cause: Cause, due: bool, now: int, caught_up_to: int) -> None:
+        """The same where only what is touched may be looked at."""
+        cluster, moved = self._take_up(root, cause)
+        names = [*cause.events, *(cluster.times.due(now) if due else ())]
+        groups = {group.owner: group for group in moved}
+        groups |= {group.owner: group for name in names if (group := cluster.group_of.get(name)) is not None}
+        touched = cluster.in_order(groups.values())
+        changed = bool(moved) or cause.regroup
+        if self._documents and changed:
+            self._publish(touched, cluster, cause, now)
+        elif self._documents:
+            for group in touched:
+                event = next(filter(None, map(cause.events.get, group.ids)), "sweep")
+                self._publisher.document(group, Kind("updated", event), now, fresh=cause.judge)
+        if self._clock is not Clock.RECORD:
+            self._triggers(root, touched, changed or cause.judge, now, caught_up_to)
+        elif root in self._roots.watched:
+            self._components(cluster, touched, changed or cause.judge, now)
+        self._note_times(cluster, [name for group in touched for name in group.ids], now)
+        self._wake(root, self._seat(root), cluster.times.next())
+
+    def _take_up(self, root: Id, cause: Cause) -> tuple[Cluster, list[PersonIds]]:
+        """The cluster at hand with what changed in it, and the persons that are other ones now."""
+        roots = self._roots
+        cluster = self._at_hand.get(root)
+        if cluster is None:
+            cluster = self._at_hand[root] = Cluster(self._fragment, self._registry)
+            cluster.unread.update(roots.clusters[root])
+            self._groupings.pop(root, None)
+            for name in roots.clusters[root]:
+                cluster.times.arm(name, reduce(earlier, _times(self._seat(name))))
+        moved, solved = cluster.change(cause.events)
+        for name in solved:
+            if cluster.settled(name):
+                roots.contested.discard(name)
+            else:
+                roots.contested.add(name)
+        return cluster, moved
+
+    def _note_times(self, cluster: Cluster, names: Iterable[Id], now: int) -> None:
+        for name in names:
+            times = [time for time in _times(self._seat(name)) if time > now]
+            cluster.times.arm(name, min(times, default=0))
 
     def _regroup(self, root: Id, cause: Cause, before: Grouping | None) -> tuple[Grouping, list[PersonIds]]:
         """The persons of the cluster, and those that this epoch concerns."""
@@ -154,30 +219,25 @@ class Settler:
     # -- documents ---------------------------------------------------------------------------------------------------
 
     def _publish(
-        self, groups: list[PersonIds], grouped: Grouping, cause: Cause, now: int, *, last: bool = False
+        self, groups: list[PersonIds], grouped: Grouping | Cluster, cause: Cause, now: int, *, last: bool = False
     ) -> None:
         publisher = self._publisher
         moves = [(group, publisher.identities(group, grouped.since, now)) for group in groups]
         split = self._split(moves, grouped)
-        for group in grouped.groups if split.keys() - {g.owner for g in groups} else ():
-            if group.owner in split and group not in groups:
-                moves.append((group, Move()))
+        known = {group.owner for group in groups}
+        moves += [(grouped.group_of[owner], Move()) for owner in split if owner not in known]
         for group, move in moves:
             kind = self._kind(group, move, split.get(group.owner, ()), cause)
             publisher.document(group, kind, now, last=last)
 
-    def _split(self, moves: list[tuple[PersonIds, Move]], grouped: Grouping) -> dict[Id, list[str]]:
+    def _split(self, moves: list[tuple[PersonIds, Move]], grouped: Grouping | Cluster) -> dict[Id, list[str]]:
         """Owners of persons that lost identifiers in this epoch -> the profile ids these went to."""
-        left = [(move.left, group) for group, move in moves if move.left]
-        if not left:
-            return {}
-        profile_id = self._registry.profile_id
-        owners = {profile_id(group.owner): group.owner for group in grouped.groups}
         split: dict[Id, list[str]] = {}
-        for old_ids, group in left:
-            for old in old_ids:
-                if old in owners:
-                    split.setdefault(owners[old], []).append(profile_id(group.owner))
+        for group, move in moves:
+            for old in move.left:
+                owner = grouped.owner(old, self._registry)
+                if owner is not None:
+                    split.setdefault(owner, []).append(self._registry.profile_id(group.owner))
         return split
 
     def _kind(self, group: PersonIds, move: Move, split_into: Iterable[str], cause: Cause) -> Kind:
@@ -208,7 +268,7 @@ class Settler:
         carts: what was told may be wrong now, and what seemed closed or blocked may be due."""
         judge = self._judge
         if self._clock is Clock.RECORD:
-            self._by_instants(root, changed, now)
+            self._by_instants(root, self._roots.clusters[root], changed, now)
             for group in touched:
                 self._publisher.forget(group)
             return
@@ -217,10 +277,24 @@ class Settler:
                 judge.judge(self._publisher.person(group), group, now, caught_up_to, None)
                 self._publisher.forget(group)
 
-    def _by_instants(self, root: Id, changed: bool, now: int) -> None:
-        """Judges the cluster at each instant since the last evaluation, by what was known then."""
+    def _components(self, cluster: Cluster, touched: list[PersonIds], changed: bool, now: int) -> None:
+        """Judges on the record clock those whom the touched persons may have been one with since they were judged."""
+        done: set[Id] = set()
+        for group in touched:
+            if group.owner not in done:
+                component = cluster.companions(group.owner)
+                members = cluster.around(group.owner, min(self._seat(name).evaluated for name in component))
+                self._by_instants(group.owner, members, changed, now)
+                for name in members if len(members) > len(component) else ():
+                    self._judge.evaluated(name, now)
+                done.update(members)
+                self._note_times(cluster, members, now)
+            self._publisher.forget(group)
+
+    def _by_instants(self, holder: Id, members: list[Id], changed: bool, now: int) -> None:
+        """Judges these identifiers at each instant since the last evaluation, by what was known then. holder: who is
+        due again when a fact that is there already is received."""
         judge = self._judge
-        members = self._roots.clusters[root]
         if not 0 < judge.alarm(members) <= now and not (changed and judge.has_carts(members)):
             return
         fragments = [fragment for name in members if (fragment := self._fragment(name)) is not None]
@@ -233,7 +307,7 @@ class Settler:
             judge.silence(members, at)
         for name in members:
             judge.evaluated(name, now)
-        judge.set_alarm(root, earlier(self._seat(root).alarm, later))
+        judge.set_alarm(holder, earlier(self._seat(holder).alarm, later))
 
     def _moments(self, members: list[Id], known: list[int], since: int, now: int) -> Iterator[int]:
         """The instants known and the alarms after `since` up to `now`, also those set on the way."""

@@ -43,6 +43,15 @@ class Skipped(NamedTuple):
     reasons: tuple[str, ...]
 
 
+Key = tuple[int, int, int, str, str, Id, Id]
+"""Where an edge comes in the order of the rule: rank of the weaker end, minus the newest time, sum of ranks, texts; and
+the edge itself."""
+
+
+Refused = tuple[Key, int, bool]
+"""An edge that was not used, the limits that the joined person would be over, whether a pair in it is forbidden."""
+
+
 class Solution(NamedTuple):
     """`persons`: each sorted by (rank, text), strongest first; in the order of their first identifiers. `skipped`: in
     the order of the rule. `oversize`: identifiers of components with more than `component_max`; each stands alone."""
@@ -119,53 +128,55 @@ def _vetoes(fragments: list[Fragment], observed: Mapping[Pair, int], as_of: int 
 
 
 def _forbidden_by_policy(edges: Iterable[Pair], registry: Registry) -> set[Pair]:
-    partners = _partners(registry)
-    if not partners:
+    apart = partners(registry)
+    if not apart:
         return set()
     ends = {end for two in edges for end in two}
-    return {pair(a, b) for a in ends for b in partners.get(a, ()) if b in ends}
+    return {pair(a, b) for a in ends for b in apart.get(a, ()) if b in ends}
 
 
 @lru_cache(maxsize=8)
-def _partners(registry: Registry) -> dict[Id, set[Id]]:
+def partners(registry: Registry) -> dict[Id, set[Id]]:
     """Who must not be with whom by the policy."""
-    partners: dict[Id, set[Id]] = {}
+    found: dict[Id, set[Id]] = {}
     for raw in registry.policy.identity.forbidden:
         a, b = (registry.identify(type, value).id for type, value in raw)
         if a and b:
-            partners.setdefault(a, set()).add(b)
-            partners.setdefault(b, set()).add(a)
-    return partners
+            found.setdefault(a, set()).add(b)
+            found.setdefault(b, set()).add(a)
+    return found
 
 
 def solve(
     vertices: Collection[Id], edges: Mapping[Pair, int], registry: Registry, forbidden: Collection[Pair] = ()
 ) -> Solution:
     """The persons of `vertices`. `edges`: pair -> newest time in microseconds. Both by the rules of `edges_of`."""
-    limits, foes = _limits(registry), _foes(forbidden)
+    limits, foes = limits_of(registry), foes_of(forbidden)
     persons: list[list[Id]] = []
     troubled: set[Id] = set()
     oversize: set[Id] = set()
-    for component in _connected(vertices, edges):
+    for component in connected(vertices, edges):
         if len(component) > registry.policy.identity.component_max:
             oversize.update(component)
             persons.extend([id] for id in component)
-        elif _breaks_a_rule(component, limits, foes):
+        elif breaks_a_rule(component, limits, foes):
             troubled.update(component)
         else:
             persons.append(component)
     strength = {id: (registry.rank(id), text_order(id)) for id in vertices}
     skipped: list[Skipped] = []
     if troubled:
-        groups, skipped = _one_by_one(troubled, _in_order(troubled, edges, strength), limits, foes)
+        keys = sorted(key_of(two, time, strength) for two, time in edges.items() if two[0] in troubled)
+        groups, refused = one_by_one(troubled, keys, limits, foes)
         persons.extend(groups)
+        skipped = [Skipped(key[5], key[6], -key[1], limits.reasons(over, hostile)) for key, over, hostile in refused]
     for person in persons:
         person.sort(key=strength.__getitem__)
     persons.sort(key=lambda person: strength[person[0]])
     return Solution([tuple(person) for person in persons], skipped, frozenset(oversize))
 
 
-def _connected(vertices: Iterable[Id], edges: Iterable[Pair]) -> list[list[Id]]:
+def connected(vertices: Iterable[Id], edges: Iterable[Pair]) -> list[list[Id]]:
     """What hangs together by any edge. Union-find by relabelling the smaller side: a group is one shared list."""
     group_of = {id: [id] for id in vertices}
     for a, b in edges:
@@ -180,20 +191,14 @@ def _connected(vertices: Iterable[Id], edges: Iterable[Pair]) -> list[list[Id]]:
     return [group for id, group in group_of.items() if group[0] == id]
 
 
-def _in_order(
-    vertices: Collection[Id], edges: Mapping[Pair, int], strength: Mapping[Id, tuple[int, str]]
-) -> list[tuple[Id, Id, int]]:
-    keyed = []
-    for (a, b), time in edges.items():
-        if a in vertices:
-            (rank_a, text_a), (rank_b, text_b) = strength[a], strength[b]
-            weaker = rank_a if rank_a > rank_b else rank_b
-            keyed.append((weaker, -time, rank_a + rank_b, text_a, text_b, a, b))
-    keyed.sort()
-    return [(a, b, -minus_time) for _, minus_time, _, _, _, a, b in keyed]
+def key_of(two: Pair, time: int, strength: Mapping[Id, tuple[int, str]]) -> Key:
+    """strength: rank and text of an identifier."""
+    a, b = two
+    (rank_a, text_a), (rank_b, text_b) = strength[a], strength[b]
+    return rank_a if rank_a > rank_b else rank_b, -time, rank_a + rank_b, text_a, text_b, a, b
 
 
-class _Limits:
+class Limits:
     """How much of what a person may hold, as one integer with a field per limit.
 
     The load of an identifier has a 1 in each field that counts it; loads add up. A load plus `slack` has the top bit of
@@ -230,11 +235,11 @@ class _Limits:
 
 
 @lru_cache(maxsize=8)
-def _limits(registry: Registry) -> _Limits:
-    return _Limits(registry)
+def limits_of(registry: Registry) -> Limits:
+    return Limits(registry)
 
 
-def _foes(forbidden: Collection[Pair]) -> dict[Id, list[Id]]:
+def foes_of(forbidden: Collection[Pair]) -> dict[Id, list[Id]]:
     foes: dict[Id, list[Id]] = {}
     for a, b in forbidden:
         foes.setdefault(a, []).append(b)
@@ -242,7 +247,7 @@ def _foes(forbidden: Collection[Pair]) -> dict[Id, list[Id]]:
     return foes
 
 
-def _breaks_a_rule(component: list[Id], limits: _Limits, foes: Mapping[Id, list[Id]]) -> bool:
+def breaks_a_rule(component: list[Id], limits: Limits, foes: Mapping[Id, list[Id]]) -> bool:
     if len(component) == 1:
         return False
     if (sum(map(limits.load, component)) + limits.slack) & limits.tops:
@@ -261,26 +266,34 @@ class _Group:
         self.load = load
 
 
-def _one_by_one(
-    vertices: Iterable[Id], edges: Iterable[tuple[Id, Id, int]], limits: _Limits, foes: Mapping[Id, list[Id]]
-) -> tuple[list[list[Id]], list[Skipped]]:
-    group_of = {id: _Group(id, limits.load(id)) for id in vertices}
+def one_by_one(
+    vertices: Iterable[Id], keys: Iterable[Key], limits: Limits, foes: Mapping[Id, Collection[Id]]
+) -> tuple[list[list[Id]], list[Refused]]:
+    """The groups that edges in the order of the rule make, and the edges that were not used."""
+    load = limits.load
+    group_of = {id: _Group(id, load(id)) for id in vertices}
     slack, tops = limits.slack, limits.tops
-    skipped = []
-    for a, b, time in edges:
-        small, large = group_of[a], group_of[b]
+    refused: list[Refused] = []
+    for key in keys:
+        small, large = group_of[key[5]], group_of[key[6]]
         if small is large:
+            continue
+        joined = small.load + large.load
+        over = (joined + slack) & tops
+        hostile = bool(foes) and _hostile(small, large, group_of, foes)
+        if over or hostile:
+            refused.append((key, over, hostile))
             continue
         if len(small.ids) > len(large.ids):
             small, large = large, small
-        load = small.load + large.load
-        over = (load + slack) & tops
-        hostile = bool(foes) and any(group_of.get(foe) is large for id in small.ids for foe in foes.get(id, ()))
-        if over or hostile:
-            skipped.append(Skipped(a, b, time, limits.reasons(over, hostile)))
-            continue
-        large.load = load
+        large.load = joined
         large.ids += small.ids
         for id in small.ids:
             group_of[id] = large
-    return [group.ids for id, group in group_of.items() if group.ids[0] == id], skipped
+    return [group.ids for id, group in group_of.items() if group.ids[0] == id], refused
+
+
+def _hostile(one: _Group, other: _Group, group_of: Mapping[Id, _Group], foes: Mapping[Id, Collection[Id]]) -> bool:
+    """Whether an identifier of the one must not be with one of the other."""
+    small, large = (one, other) if len(one.ids) <= len(other.ids) else (other, one)
+    return any(group_of.get(foe) is large for id in small.ids for foe in foes.get(id, ()))
