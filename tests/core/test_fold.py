@@ -263,6 +263,13 @@ def test_a_cut_order_still_knows_what_all_its_lines_are_worth():
     assert fragment.dropped["lines_per_cart"] >= 1
 
 
+def test_lines_cut_from_an_update_are_counted_whether_or_not_it_is_the_newest():
+    policy = registry("[bounds]\nlines_per_cart = 1")
+    long = ordered("a", 1, OrderRef(id="o"), item("S", "1"), item("T", "2"), type="order.updated")
+    newer = ordered("b", 2, OrderRef(id="o"), type="order.updated")
+    assert folded([long, newer], policy).dropped == folded([newer, long], policy).dropped == {"lines_per_cart": 1}
+
+
 def test_orders_beyond_the_bound_leave_their_sums():
     policy = registry("[bounds]\norders = 1")
     back = ordered("r", 9, OrderRef(id="o-1", amount=Decimal("2.50")), type="order.returned")

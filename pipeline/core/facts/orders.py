@@ -50,10 +50,10 @@ def fold_updated(fragment: Fragment, tp: Touchpoint, registry: Registry) -> None
     ref = tp.data.order
     if ref is None or not ref.id:
         return
-    order = _order(fragment, ref.id)
+    order, made = _order(fragment, ref.id), _placed(fragment, tp, registry)
     known = order.updated
-    if known is None or (tp.time, tp.id, tp.source) > (known.time, known.event, known.source):
-        order.updated = _placed(fragment, tp, registry)
+    if known is None or (made.time, made.event, made.source) > (known.time, known.event, known.source):
+        order.updated = made
     _bound(fragment, registry)
 
 
