@@ -1,41 +1,38 @@
-"""Every case of the kit through the function that replay calls: the persons that consumers see do not depend on the
-order of arrival, on repetition or on the number of shards."""
+"""Every case of the kit through the function that `selvedge replay` calls and through the command: who is one person
+does not depend on the order of arrival, on repetition or on the number of shards."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from random import Random
+from functools import partial
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from pipeline.core.identifiers import Registry
-from pipeline.core.policy import load
-from pipeline.core.replay import replay
-from pipeline.core.touchpoint import Touchpoint
-from tests.conformance.kit import Case, cases, identifier_of, policy_of, sorted_persons
-from tests.conformance.test_solve import read
-from tests.published import Published
+from pipeline.cli import selvedge
+from tests.conformance.kit import Case, cases, write
+from tests.conformance.run import compared, differences
+from tests.conformance.selvedge import answer, outcome
 
-RANDOM_ORDERS = 3
-
-
-def orders(touchpoints: list[Touchpoint], seed: str) -> Iterator[tuple[str, list[Touchpoint]]]:
-    yield "as given", touchpoints
-    yield "reversed", touchpoints[::-1]
-    yield "each twice", [tp for tp in touchpoints for _ in range(2)]
-    for number in range(RANDOM_ORDERS):
-        name = f"{seed} {number}"
-        twice = touchpoints * (1 + number % 2)
-        yield f"Random({name!r})", Random(name).sample(twice, len(twice))
+RANDOM_ORDERS = 20
+CASES = cases()
 
 
 @pytest.mark.parametrize("shards", [1, 3, 8])
-@pytest.mark.parametrize("case", cases(), ids=lambda case: case["id"])
-def test_persons_are_those_of_the_kit_in_every_order(case: Case, shards: int) -> None:
-    registry = Registry(load(policy_of(case)), shards=shards)
-    touchpoints, _ = read(case, registry)
-    for name, arrived in orders(touchpoints, case["id"]):
-        published = Published(replay(arrived, registry))
-        assert sorted_persons(published.persons()) == case["expect"]["persons"], name
-        assert sorted(map(identifier_of, published.shared())) == case["expect"]["shared"], name
-        assert not published.broken_redirects(), name
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
+def test_the_outcome_is_that_of_the_kit_in_every_order(case: Case, shards: int, tmp_path: Path) -> None:
+    engine = partial(answer, folder=tmp_path, shards=shards)
+    assert list(differences(engine, RANDOM_ORDERS, [case])) == []
+
+
+def test_the_command_gives_the_outcome_of_the_kit_for_every_case(tmp_path: Path) -> None:
+    write(tmp_path)
+
+    def engine(run: Case) -> Case:
+        name, out = run["id"], tmp_path / run["id"]
+        files = ["--policy", str(tmp_path / f"{name}.toml"), "--output", str(out), str(tmp_path / f"{name}.jsonl")]
+        ended = CliRunner().invoke(selvedge, ["replay", *files], catch_exceptions=False)
+        assert ended.exit_code == 0, ended.output
+        return outcome(out)
+
+    assert [one for case in CASES for one in compared(case, "as given", engine(case))] == []
