@@ -6,7 +6,7 @@ to its root once per epoch, with what changed in it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from pipeline.core.alarms import waits
 from pipeline.core.cause import Watch
@@ -77,7 +77,10 @@ class Folding:
         learned = plain is not None and any(id not in fragment.plain for id in plain)
         born = fragment.born
         overtaken = self._overtaken(fragment, touchpoint)
+        dropped = dict(fragment.dropped) if fragment.dropped else None
         new = fold(fragment, touchpoint, self._registry)
+        if fragment.dropped:
+            self._count_dropped(dropped or {}, fragment.dropped)
         self.fragments.put(anchor, fragment)
         self._changed[anchor] = touchpoint.id
         sighting = fragment.sets.get(set_key(ids))
@@ -127,6 +130,11 @@ class Folding:
                 self._post(Report(parent, anchor, row, 0, anchor in regroup, anchor in judged, alarm))
 
     # -- who was seen with whom --------------------------------------------------------------------------------------
+
+    def _count_dropped(self, before: Mapping[str, int], after: Mapping[str, int]) -> None:
+        for bound, count in after.items():
+            for _ in range(count - before.get(bound, 0)):
+                self._count(f"dropped.{bound}")
 
     def _overtaken(self, fragment: Fragment, touchpoint: Touchpoint) -> list[Id]:
         """Identifiers known with the anchor from touchpoints that were received later than this one."""

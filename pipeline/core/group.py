@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from typing import Any
 
 from pipeline.core import mail, state
 from pipeline.core.cause import Watch
 from pipeline.core.effects import Effects, Output
 from pipeline.core.identifiers import Registry
 from pipeline.core.mail import Mail, Touch
-from pipeline.core.rows import Rows
 from pipeline.core.settle import Clock, Settler
 from pipeline.core.shard import Shard
 from pipeline.core.timers import earlier
@@ -110,18 +108,11 @@ class Group:
 
     def held(self) -> dict[str, tuple[int, int]]:
         """Rows held and their bytes, by kind."""
-        kinds = ("fragments", "replicas", "seats", "nodes")
-        held = dict.fromkeys(kinds, (0, 0))
+        held: dict[str, tuple[int, int]] = {}
         for shard in self._shards.values():
-            of: tuple[Rows[Any], ...] = (
-                shard.folding.fragments,
-                shard.roots.replicas,
-                shard.roots.seats,
-                shard.index.nodes,
-            )
-            for kind, rows in zip(kinds, of, strict=True):
-                count, size = held[kind]
-                held[kind] = count + len(rows), size + rows.bytes
+            for kind, count, size in shard.held():
+                counted, sized = held.get(kind, (0, 0))
+                held[kind] = counted + count, sized + size
         return held
 
     @property

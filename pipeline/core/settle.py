@@ -48,6 +48,7 @@ class Settler:
         self._groupings: dict[Id, Grouping] = {}
         self._at_hand: dict[Id, Cluster] = {}
         self._publisher = Publisher(self._registry, out, shard.fragment, self._seat, shard.roots.seats.put, shard.count)
+        self._count = shard.count
         self._judge = Judge(self._registry, out, self._seat, shard.roots.seats.put, shard.count)
 
     def settle(self, now: int, caught_up_to: int) -> None:

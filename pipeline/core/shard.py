@@ -96,5 +96,10 @@ class Shard:
             takers[key[:1]](key[1:], row)
         self.roots.loaded()
 
+    def held(self) -> Iterator[tuple[str, int, int]]:
+        """Kind, number and bytes of the rows held."""
+        for name, (_, rows) in zip(("nodes", "fragments", "replicas", "seats"), self._kinds(), strict=True):
+            yield name, len(rows), rows.bytes
+
     def _kinds(self) -> tuple[tuple[bytes, Rows[Any]], ...]:
         return ((b"N", self.index.nodes), (b"F", self._fragments), (b"R", self._replicas), (b"S", self.roots.seats))
