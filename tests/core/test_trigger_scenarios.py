@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.core.shopper import NO_CONSENT_NEEDED, Facts, Record, World, at, clock, hindsight, live, newest, told
+from tests.core.shopper import NO_CONSENT_NEEDED, Facts, Record, World, at, clock, hindsight, live, newest, replayed, told
 
 JANE = "cookie:c-1 email:jane@example.com"
 PHONE = "device:d-1 email:jane@example.com"
@@ -13,9 +13,10 @@ FIRED = ("fired", None)
 
 
 def play(facts: Facts, until: float) -> list[Record]:
-    """All records up to a minute; the same with hindsight."""
+    """All records up to a minute; the same with hindsight, and by `replay`, also when everything comes twice (S16)."""
     records = live(facts, until)
     assert records == hindsight(facts, until)
+    assert records == replayed(facts, until) == replayed(facts, until, times=2)
     newest(records)
     return records
 
