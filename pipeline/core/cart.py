@@ -46,9 +46,10 @@ def episodes(fragments: Sequence[Fragment], as_of: int | None, policy: Policy) -
 
 
 def basket_episodes(fragments: Sequence[Fragment], as_of: int | None, policy: Policy) -> list[Episode]:
-    """The same of store baskets."""
+    """The same of store baskets, whose deadlines only their own changes move."""
     baskets = [(fragment.id, fragment.baskets) for fragment in fragments if fragment.baskets]
-    return _episodes(baskets, fragments, as_of, policy, {"basket": policy.triggers.store_basket_delay})
+    delays = {"store_basket": policy.triggers.store_basket_delay}
+    return _episodes(baskets, fragments, as_of, policy, delays, follow=False)
 
 
 def _episodes(
@@ -57,8 +58,10 @@ def _episodes(
     as_of: int | None,
     policy: Policy,
     delays: Mapping[str, int],
+    *,
+    follow: bool = True,
 ) -> list[Episode]:
-    """carts: of each fragment that has some. delays: by stage."""
+    """carts: of each fragment that has some. delays: by stage. follow: activity of the person puts deadlines off."""
     tracks = _tracks(carts, as_of)
     if not tracks:
         return []
@@ -71,7 +74,7 @@ def _episodes(
             if (track.transient is not None) == implicit:
                 moves = _moves(track, tracks) if implicit else []
                 found += _walk(key, track, orders, moves, arrivals, policy)
-    activities = Activities(fragments, as_of)
+    activities = Activities(fragments if follow else (), as_of)
     for episode in found:
         mark_quiet(episode, activities, delays.__getitem__, policy.triggers.session_idle)
     return found

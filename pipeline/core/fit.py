@@ -84,6 +84,7 @@ _AGES: Final[dict[str, Callable[[Any, Any], Any]]] = {
     "lists": lambda _, shared: shared.time,
     "stores": lambda number, _: number,
     "sizes": lambda _, sizes: sizes.time,
+    "bounces": lambda _, bounce: bounce.time,
 }
 _LISTS: Final = ("wished", "views", "visits", "touches")
 """Members in the order of time."""

@@ -15,7 +15,7 @@ from pipeline.core.facts.activity import count_on_day, fold_activity
 from pipeline.core.facts.bounded import drop_oldest
 from pipeline.core.facts.carts import fold_basket, fold_cart
 from pipeline.core.facts.consents import fold_consent, fold_revocation
-from pipeline.core.facts.messages import fold_message
+from pipeline.core.facts.messages import fold_bounce, fold_message
 from pipeline.core.facts.orders import fold_mark, fold_placed, fold_return, fold_updated
 from pipeline.core.facts.sightings import has_seen, note_hints, note_time, see_again, see_first
 from pipeline.core.facts.sizes import fold_sizes
@@ -142,6 +142,7 @@ _FACTS: Final[dict[str, Facts]] = {
     "message.sent": fold_message,
     "message.opened": fold_message,
     "message.clicked": fold_message,
+    "message.bounced": fold_bounce,
     "message.unsubscribed": fold_revocation,
     "message.complained": fold_revocation,
 }

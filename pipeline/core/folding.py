@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pipeline.core.alarms import waits
 from pipeline.core.cause import Watch
 from pipeline.core.dedup import Dedup
-from pipeline.core.events import ADDRESS, CART, MESSAGE, ORDER, UNLINKED
+from pipeline.core.events import ADDRESS, BASKET, CART, MESSAGE, ORDER, UNLINKED, WISHLIST
 from pipeline.core.facts.sightings import weaker_since
 from pipeline.core.fold import fold
 from pipeline.core.fragment import Fragment, Sighting, ids_of, set_key
@@ -23,7 +23,7 @@ from pipeline.core.times import SECOND
 from pipeline.core.touchpoint import Id, Touchpoint
 from pipeline.core.unionfind import Index
 
-JUDGED = CART | ORDER | MESSAGE | ADDRESS | {"consent.changed"}
+JUDGED = CART | BASKET | WISHLIST | ORDER | MESSAGE | ADDRESS | {"consent.changed"}
 
 
 def matters(touchpoint: Touchpoint, grace: int) -> bool:

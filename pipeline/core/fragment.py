@@ -139,8 +139,8 @@ class Older(msgspec.Struct, array_like=True, gc=False):
 
 class Change(msgspec.Struct, array_like=True, gc=False, frozen=True):
     """One change of a cart or of a store basket. kind: add, remove, set (snapshot: the lines replace the cart's) or
-    checkout (no lines of its own: stage only). stage: cart, checkout or basket. transient: what an implicit cart of
-    this touchpoint would hang on; only where the cart has an id. store: where a basket is carried."""
+    checkout (no lines of its own: stage only). stage: cart, checkout or store_basket. transient: what an implicit cart
+    of this touchpoint would hang on; only where the cart has an id. store: where a basket is carried."""
 
     time: int
     event: str
@@ -254,6 +254,13 @@ class Sizes(msgspec.Struct, array_like=True, gc=False, frozen=True):
     pairs: list[tuple[str, str]]
 
 
+class Bounce(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """That an address bounced: of several, the one received first."""
+
+    time: int
+    received: int
+
+
 class Fragment(msgspec.Struct, array_like=True, gc=False):
     id: Id
     version: int = 0
@@ -321,6 +328,8 @@ class Fragment(msgspec.Struct, array_like=True, gc=False):
     """Channel -> hour of the day in profile.timezone -> how often the person was there."""
     deeds: int = 0
     """How many touchpoints said more than that somebody was there or looked at a product."""
+    bounces: dict[str, Bounce] = {}
+    """Identifiers, and `type:value` of unverified contacts, that messages cannot be sent to."""
 
 
 def set_key(ids: tuple[Id, ...]) -> str:

@@ -110,9 +110,11 @@ def _received(fragment: Fragment, grace: int) -> Iterable[int]:
         for _, received in (*sighting.seen, *sighting.observed):
             yield received
         yield sighting.app
-    for cart in fragment.carts.values():
+    for cart in (*fragment.carts.values(), *fragment.baskets.values()):
         for change in cart.changes:
             yield change.received
+    for wish in (*fragment.wishes.values(), *fragment.wished):
+        yield wish.received
     for order in fragment.orders.values():
         for placed in (order.placed, *order.earlier):
             if placed is not None:
@@ -122,6 +124,8 @@ def _received(fragment: Fragment, grace: int) -> Iterable[int]:
             yield consent.received
     for click in fragment.clicks.values():
         yield click.received
+    for bounce in fragment.bounces.values():
+        yield bounce.received
     for seen in fragment.vetoes.values():
         for _, received in seen:
             yield received

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pipeline.core import seat as seats_of
+from pipeline.core.alarms import may_fire
 from pipeline.core.cause import Cause
 from pipeline.core.fragment import Fragment
 from pipeline.core.identifiers import Registry
@@ -115,7 +116,7 @@ class Moves:
         if message.fragment is not None:
             roots.replicate(root, name, message.fragment)
         fragment = (self._fragments if self._index.is_here(name) else roots.replicas).get(name)
-        seat.carts |= fragment is not None and bool(fragment.carts)
+        seat.carts |= fragment is not None and may_fire(fragment)
         if root in roots.watched:
             roots.watched.add(name)
         elif seat.carts:

@@ -119,6 +119,24 @@ class Facts:
         data = Data(cart=ref, order=OrderRef(id=more.pop("order", f"o-{len(self.all)}")), items=items(skus))
         return self.put("order.placed", minute, who, data, **more)
 
+    def wish(self, minute: float, who: str, skus: str = "A", **more: Any) -> Touchpoint:
+        data = Data(items=items(skus, more.pop("price", "10.00")))
+        return self.put("wishlist.item_added", minute, who, data, **more)
+
+    def unwish(self, minute: float, who: str, skus: str = "A", **more: Any) -> Touchpoint:
+        return self.put("wishlist.item_removed", minute, who, Data(items=items(skus)), **more)
+
+    def look(self, minute: float, who: str, skus: str = "A", **more: Any) -> Touchpoint:
+        return self.put(
+            "product.viewed", minute, who, Data(items=items(skus), session=more.pop("session", None)), **more
+        )
+
+    def scan(self, minute: float, who: str, skus: str = "A", **more: Any) -> Touchpoint:
+        return self._cart("store.item_scanned", minute, who, skus, None, {"source": "store/S-12", **more})
+
+    def save(self, minute: float, who: str, skus: str = "A", **more: Any) -> Touchpoint:
+        return self._cart("store.basket_saved", minute, who, skus, None, {"source": "store/S-12", **more})
+
     def consent(self, minute: float, who: str, state: str, channel: str = "email", **more: Any) -> Touchpoint:
         ref = ConsentRef(channel=channel, state=state, purpose=more.pop("purpose", "marketing"))
         return self.put("consent.changed", minute, who, Data(consent=ref), **more)

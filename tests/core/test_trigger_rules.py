@@ -465,6 +465,45 @@ def test_an_unverified_address_is_used_for_its_own_cart_where_the_policy_says_so
     }
 
 
+def test_an_address_that_bounced_is_none() -> None:
+    facts = Facts()
+    facts.put("message.bounced", 0, "email:jane@example.com", Data(), source="email/ses")
+    facts.add(1, JANE)
+    assert only(facts)["reason"] == "not_addressable"
+
+
+def test_another_address_stands_in_for_one_that_bounced() -> None:
+    facts = Facts()
+    facts.add(0, JANE)
+    facts.observe(5, BOTH)
+    facts.put("message.bounced", 6, JANE, Data(), source="email/ses")
+    assert only(facts)["channels"][0]["identifier"]["value"] == "joe@example.com"
+
+
+def test_a_bounce_withdraws_nothing_that_was_sent() -> None:
+    facts = Facts()
+    facts.add(0, JANE)
+    facts.put("message.bounced", 70, JANE, Data(), source="email/ses")
+    assert final(facts) == [("fired", None, clock(60))]
+
+
+def test_an_unverified_address_that_bounced_is_none_either() -> None:
+    facts = Facts(NO_CONSENT_NEEDED + 'contact_hints = "own_cart"\n')
+    hints = (("email", "typed@example.com"),)
+    facts.add(0, "cookie:c-1", hints=hints)
+    facts.put("message.bounced", 5, "cookie:c-1", Data(), hints=hints, source="email/ses")
+    assert only(facts)["reason"] == "not_addressable"
+
+
+@pytest.mark.parametrize("what", ["message.unsubscribed", "message.complained"])
+def test_who_unsubscribes_or_complains_has_revoked_the_consent(what: str) -> None:
+    facts = Facts("")
+    facts.consent(0, JANE, "granted")
+    facts.add(1, JANE)
+    facts.put(what, 90, JANE, Data(), source="email/ses")
+    assert final(facts) == [("retracted", "consent", clock(61))]
+
+
 def test_a_channel_needs_a_consent_by_default() -> None:
     facts = Facts("")
     facts.add(0, JANE)

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from tests.core.shopper import NO_CONSENT_NEEDED, Facts, Record, World, at, clock, hindsight, live, newest, replayed, told
+from tests.core.shopper import (
+    NO_CONSENT_NEEDED,
+    Facts,
+    Record,
+    World,
+    at,
+    clock,
+    hindsight,
+    live,
+    newest,
+    replayed,
+    told,
+)
 
 JANE = "cookie:c-1 email:jane@example.com"
 PHONE = "device:d-1 email:jane@example.com"

@@ -30,8 +30,8 @@ _KINDS: Final = {
 _STAGES: Final = {
     "checkout.started": "checkout",
     "checkout.step": "checkout",
-    "store.item_scanned": "basket",
-    "store.basket_saved": "basket",
+    "store.item_scanned": "store_basket",
+    "store.basket_saved": "store_basket",
 }
 _NO_CART: Final = CartRef()
 

@@ -1,8 +1,9 @@
 """Whom a trigger reaches: channels in the policy's order, each with the address to use, and why the others are out.
 
 `email` needs an e-mail identifier, `sms` a phone, `push` a device seen on channel app; any other channel is one that
-the trait `channels` names. The address is the cart's own, else the newest of the person. A denied or revoked marketing
-consent closes a channel; with `require_consent`, so does the lack of one. Denied profiling closes all.
+the trait `channels` names. The address is the cart's own, else the newest of the person; one that bounced is none. A
+denied or revoked marketing consent closes a channel; with `require_consent`, so does the lack of one. Denied profiling
+closes all.
 """
 
 from __future__ import annotations
@@ -111,7 +112,17 @@ class Addressing:
             for fragment in self._person.fragments
             for id, time, app in self._sightings(fragment)
             if id in ids and (app if _fits(id, "device") else _fits(id, "email") or _fits(id, "phone"))
+            if id not in self._bounced
         ]
+
+    @cached_property
+    def _bounced(self) -> set[str]:
+        return {
+            address
+            for fragment in self._person.fragments
+            for address, bounce in fragment.bounces.items()
+            if self._as_of is None or bounce.received <= self._as_of
+        }
 
     def _sightings(self, fragment: Fragment) -> Iterator[tuple[Id, int, bool]]:
         """(identifier, newest time, whether on channel app)"""
@@ -142,6 +153,7 @@ class Addressing:
             for fragment in self._own(own)
             for key, seen in fragment.hints.items()
             if _fits(key, type) and (self._as_of is None or seen.received <= self._as_of)
+            if key not in self._bounced
         ]
         if not hints:
             return False, None

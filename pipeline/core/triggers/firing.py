@@ -9,7 +9,7 @@ grace, too: they often come with an order.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from hashlib import sha1
 from itertools import groupby
 from typing import Final
@@ -31,8 +31,16 @@ _NAMESPACE: Final = bytes.fromhex("2a5f0f6c8f0e5a5db1f4f5a3c0f3d7e2")
 _json: Final = msgspec.json.Encoder().encode
 
 
-def fire(case: Case, due: Iterable[Due]) -> None:
-    """due: by deadline."""
+def fire(case: Case, due: Sequence[Due]) -> None:
+    """due: by deadline. What fires may be one more reason for what was suppressed before it."""
+    while True:
+        before = len(case.records)
+        _fire_once(case, due)
+        if len(case.records) == before:
+            return
+
+
+def _fire_once(case: Case, due: Sequence[Due]) -> None:
     for _, group in groupby(due, key=lambda one: one.deadline):
         members = list(group)
         if len(members) > 1:
@@ -116,7 +124,8 @@ def _fire(case: Case, told: Told, due: Due, reach: Reach) -> None:
 
 
 def _differs(known: Told, told: Told) -> bool:
-    return (known.deadline_at, known.reasons, known.covers) != (told.deadline_at, told.reasons, told.covers)
+    """Whether there is something new to say: another first reason, deadline or contents."""
+    return (known.deadline_at, known.reason, known.covers) != (told.deadline_at, told.reason, told.covers)
 
 
 def _proposed(case: Case, due: Due) -> Told:
