@@ -1,12 +1,13 @@
 # Needs make and Python 3.11 or newer. PYTHON=/path/to/python3 chooses another one for .venv.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench fmt lock clean
+.PHONY: help demo test check bench deploy undeploy fmt lock clean
 
 BIN := .venv/bin
 RUN := .venv/.runtime
 DEV := .venv/.dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock" pyproject.toml
+DEPLOY = $(if $(TARGET),--target $(TARGET)) $(if $(filter-out 0,$(PLAN)),--plan)
 NEW := import sys, venv; sys.exit(sys.version_info < (3, 11))
 PYTHON = $(or $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do "$$p" -c '$(NEW)' 2>/dev/null && echo $$p && break; done),$(error Selvedge needs Python 3.11 or newer and found $(or $(shell python3 --version 2>&1),none); set PYTHON=/path/to/python3))
 
@@ -20,6 +21,10 @@ check: $(DEV)  ## style, types, imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo
 bench: $(DEV)  ## throughput against Faust as one would write it, on a real Kafka
 	@$(BIN)/python -m benchmarks.bench $(ARGS)
+deploy: $(RUN)  ## deploys: TARGET=host|compose|kubernetes (default: what is here), PLAN=1 only tells
+	@$(BIN)/selvedge deploy $(DEPLOY) $(ARGS)
+undeploy: $(RUN)  ## takes down what deploy made; data stay unless DATA=delete
+	@$(BIN)/selvedge undeploy $(DEPLOY) $(if $(filter delete,$(DATA)),--delete-data) $(ARGS)
 fmt: $(DEV)  ## formats the code
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 lock:  ## writes the lock files anew (needs uv)

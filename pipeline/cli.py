@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pipeline.core.identifiers import Registry
     from pipeline.core.policy import Policy
     from pipeline.kafka.topics import Difference
+    from pipeline.ops.steps import Step
     from pipeline.settings import Settings
 
 EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -122,6 +123,101 @@ def worker(settings: Settings) -> int:
     from pipeline.kafka.worker import run
 
     return run(settings)
+
+
+TARGET = click.option("--target", type=click.Choice(["host", "compose", "kubernetes"]), help="Default: what is here.")
+HOME = click.option("--home", type=click.Path(file_okay=False, path_type=Path), help="Directory of a host deployment.")
+PLAN = click.option("--plan", is_flag=True, help="Tell what would be done, do nothing.")
+OVERLAY = click.option("--overlay", default="strimzi", show_default=True, help="Of deploy/kubernetes/overlays.")
+
+
+@selvedge.command()
+@with_settings
+@TARGET
+@PLAN
+@click.option("--workers", type=click.IntRange(1), help="host: default a worker per processor, at most one per shard.")
+@click.option("--restart", is_flag=True, help="host: restart the workers even if nothing differs.")
+@HOME
+@OVERLAY
+def deploy(settings: Settings, target: str | None, plan: bool, overlay: str, **host: Any) -> None:
+    """Deploy the pipeline: on this machine (host), with Docker Compose, or on Kubernetes.
+
+    Deploying again changes nothing if nothing differs."""
+    from pipeline.ops.steps import DeployFailed, perform
+    from pipeline.ops.targets import compose, kubernetes
+
+    target = _chosen(target)
+    with one_line(DeployFailed):
+        if target == "compose":
+            steps = compose()
+        elif target == "kubernetes":
+            steps = kubernetes(overlay)
+        else:
+            steps = _deploy_here(settings, **host)
+        perform(steps, click.echo, plan=plan)
+
+
+@selvedge.command()
+@with_settings
+@TARGET
+@PLAN
+@click.option("--delete-data", is_flag=True, help="Topics and volumes, too. There is no way back.")
+@HOME
+@OVERLAY
+def undeploy(
+    settings: Settings, target: str | None, plan: bool, delete_data: bool, home: Path | None, overlay: str
+) -> None:
+    """Take down what `deploy` made. Data stay unless told."""
+    from pipeline.ops.host import Host, default_home
+    from pipeline.ops.steps import DeployFailed, perform
+    from pipeline.ops.targets import compose, kubernetes
+
+    target = _chosen(target)
+    with one_line(DeployFailed):
+        if target == "compose":
+            steps = compose(stop=True, delete_data=delete_data)
+        elif target == "kubernetes":
+            steps = kubernetes(overlay, stop=True, delete_data=delete_data)
+        else:
+            host = Host(settings, home or default_home(settings), lambda: _brokers(settings))
+            steps = host.undeploy(delete_data=delete_data)
+        perform(steps, click.echo, plan=plan)
+
+
+def _chosen(target: str | None) -> str:
+    from pipeline.ops.targets import choose
+
+    if target is None:
+        target, reason = choose(os.environ)
+        click.echo(f"target {target}: {reason}")
+    return target
+
+
+def _deploy_here(settings: Settings, workers: int | None, restart: bool, home: Path | None) -> list[Step]:
+    from pipeline.kafka.topics import TopicsWrong
+    from pipeline.ops.host import Host, default_home, wanted
+
+    config = click.get_current_context().params.get("config")
+    with one_line(TopicsWrong):
+        host = Host(settings, home or default_home(settings), lambda: _brokers(settings))
+        return host.deploy(wanted(settings, workers, config), restart=restart)
+
+
+def _brokers(settings: Settings) -> AdminClient:
+    from pipeline.kafka.connect import BrokerAbsent, connect
+
+    with one_line(BrokerAbsent):
+        return connect(settings, _warn)
+
+
+@selvedge.command()
+@click.option("--home", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
+def supervise(home: Path) -> None:
+    """Keep the workers of a host deployment running. SIGHUP restarts them one after the other, SIGTERM ends them."""
+    from pipeline.ops.supervise import AlreadyRunning, Supervisor
+
+    with one_line(AlreadyRunning, FileNotFoundError):
+        Supervisor(home).run()
 
 
 @selvedge.group()

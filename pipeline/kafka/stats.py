@@ -92,6 +92,7 @@ class Stats:
             "started": self._begun,
             "written": time.time(),
             "shards": self.shards,
+            "ready": self.ready,
             "touchpoints": self.touchpoints,
             "rejected": dict(self.rejected),
             "mail": self.mail,
