@@ -46,16 +46,14 @@ def from_state(settings: Settings, registry: Registry) -> Group:
 
 def explain(group: Group, registry: Registry, one: str, other: str | None = None) -> Explanation:
     """Explains identifiers given as `type:value`, or by their canonical text. Raises UnknownIdentifier."""
-    names = [_known(group, registry, text) for text in (one, other) if text is not None]
+    names = [known(group, registry, text) for text in (one, other) if text is not None]
     fragments = {fragment.id: fragment for name in names for fragment in cluster(group, name)}
     return explained(fragments.values(), registry, *names)
 
 
 def cluster(group: Group, name: Id) -> Iterator[Fragment]:
     """The fragments that may belong together with an identifier."""
-    root, beyond = group.home(name).index.climb(name)
-    while beyond is not None:
-        root, beyond = group.home(beyond).index.climb(beyond)
+    root = root_of(group, name)
     shard = group.home(root)
     for member in shard.roots.clusters[root]:
         fragment = shard.fragment(member)
@@ -63,8 +61,15 @@ def cluster(group: Group, name: Id) -> Iterator[Fragment]:
             yield fragment
 
 
-def _known(group: Group, registry: Registry, text: str) -> Id:
-    """The identifier that was meant. Raises UnknownIdentifier."""
+def root_of(group: Group, name: Id) -> Id:
+    root, beyond = group.home(name).index.climb(name)
+    while beyond is not None:
+        root, beyond = group.home(beyond).index.climb(beyond)
+    return root
+
+
+def known(group: Group, registry: Registry, text: str) -> Id:
+    """The identifier that was meant by `type:value`. Raises UnknownIdentifier."""
     type, _, value = text.partition(":")
     try:
         meant = registry.identify(type, value).id

@@ -23,6 +23,8 @@ from pipeline.dialects import Reader
 
 COMPACTED = ("profiles", "identities")
 HISTORIES = ("profile-changes", "triggers", "dead-letters")
+ON_REQUEST = "access-reports"
+"""A file only where somebody asked."""
 PROGRESS_EVERY = 1 << 20
 """Bytes between two calls of the progress function."""
 
@@ -50,7 +52,7 @@ class Writer:
 
     def __init__(self, directory: Path, *, final: bool) -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        for topic in (*COMPACTED, *HISTORIES):
+        for topic in (*COMPACTED, *HISTORIES, ON_REQUEST):
             for ending in ("jsonl", "parquet"):
                 (directory / f"{topic}.{ending}").unlink(missing_ok=True)
         self._directory = directory
@@ -65,6 +67,8 @@ class Writer:
         state = self._state.get(output.topic)
         if state is None:
             assert output.value is not None
+            if output.topic == ON_REQUEST and ON_REQUEST not in self._files:
+                self._files[ON_REQUEST] = (self._directory / f"{ON_REQUEST}.jsonl").open("wb")
             self._files[output.topic].write(output.value + b"\n")
         elif output.value is None:
             state.pop(output.key, None)
@@ -114,11 +118,10 @@ def replay(
             records += 1
             read += len(record.text)
             for result in record.results:
-                if isinstance(result, Rejected):
-                    run.count(f"dead_letters.{result.code}")
-                    writer.dead_letter(result, record.text)
-                else:
-                    run.touch(result)
+                rejected = result if isinstance(result, Rejected) else run.touch(result)
+                if rejected is not None:
+                    run.count(f"dead_letters.{rejected.code}")
+                    writer.dead_letter(rejected, record.text)
             if progress is not None and read - reported >= PROGRESS_EVERY:
                 reported = read
                 progress(read)
@@ -166,7 +169,7 @@ def _to_parquet(directory: Path) -> None:
     """Turns the outputs in a directory from JSON lines into Parquet."""
     from pipeline.lake.parquet import write
 
-    for topic in (*COMPACTED, *HISTORIES):
+    for topic in (*COMPACTED, *HISTORIES, ON_REQUEST):
         lines = directory / f"{topic}.jsonl"
         if lines.exists():
             with lines.open("rb") as file:

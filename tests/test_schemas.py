@@ -48,6 +48,7 @@ TOPICS = {
     "dead-letters": "dead-letter-row",
 }
 WRITTEN = sorted(TOPICS.values())
+ON_REQUEST = {"access-reports": "access-report"}
 RARE = {
     "shared": f"[identity]\n{histories.POLICIES['hubs']}",
     "oversize": f"[identity]\n{histories.POLICIES['oversize']}",
@@ -58,6 +59,12 @@ RARE = {
 HINTED = b"""{"specversion":"1.0","id":"e","source":"web/shop","type":"cart.item_added","time":"2026-03-02T08:00:00Z",
 "data":{"items":[{"sku":"S"}],
 "identifiers":[{"type":"cookie","value":"c-1"},{"type":"email","value":"a@b.de","verified":false}]}}"""
+ASKED = [
+    b'{"specversion":"1.0","id":"%b","source":"server/crm","type":"privacy.%b","time":"2026-03-02T%b:00:00Z",'
+    b'"data":{"identifiers":[{"type":"cookie","value":"c-1"}]}}' % request
+    for request in ((b"ask", b"access_requested", b"09"), (b"erase", b"erasure_requested", b"10"))
+]
+"""Requests of the owner of HINTED."""
 FORMATS = FormatChecker(formats=("date", "uuid"))
 
 Records = dict[str, list[dict[str, Any]]]
@@ -108,11 +115,13 @@ def rare() -> dict[str, Records]:
 
 
 def published(registry: Registry) -> Records:
-    records: Records = {name: [] for name in WRITTEN}
+    records: Records = {name: [] for name in (*WRITTEN, *ON_REQUEST.values())}
     hinted = [one for one in Reader(registry).read(HINTED, None) if isinstance(one, Touchpoint)]
-    for touchpoints in (histories.history(Random(4), 60, registry), hinted):
+    asked = [one for line in ASKED for one in Reader(registry).read(line, None) if isinstance(one, Touchpoint)]
+    for touchpoints in (histories.history(Random(4), 60, registry), hinted, hinted + asked):
         for output in core.replay(touchpoints, registry, until=histories.START + times.DAY):
-            records[TOPICS[output.topic]].append(json.loads(output.value or b"null"))
+            if output.value is not None:
+                records[(TOPICS | ON_REQUEST)[output.topic]].append(json.loads(output.value))
     return records
 
 
@@ -221,7 +230,7 @@ def names(value: Any) -> Iterator[str]:
         yield from names(one)
 
 
-@pytest.mark.parametrize(("topic", "name"), TOPICS.items())
+@pytest.mark.parametrize(("topic", "name"), (TOPICS | ON_REQUEST).items())
 def test_parquet_has_a_column_for_each_member(topic: str, name: str) -> None:
     definitions = SCHEMAS[name].get("$defs", {})
     records = [definitions[kind] for kind in ("active", "cut", "merged")] if name == "profile" else [SCHEMAS[name]]
@@ -264,7 +273,8 @@ def test_consent_states_are_those_of_the_code() -> None:
 def test_kinds_of_changes_are_those_of_the_code() -> None:
     calls = [node for node in ast.walk(tree("settle")) if isinstance(node, ast.Call)]
     made = [call.args[0] for call in calls if isinstance(call.func, ast.Name) and call.func.id == "Kind"]
-    assert set(SCHEMAS["profile-change"]["properties"]["kind"]["enum"]) == {ast.literal_eval(word) for word in made}
+    kinds = {ast.literal_eval(word) for word in made} | {"erased"}
+    assert set(SCHEMAS["profile-change"]["properties"]["kind"]["enum"]) == kinds
 
 
 def test_reasons_of_suppressed_triggers_are_those_of_the_code() -> None:
@@ -273,7 +283,7 @@ def test_reasons_of_suppressed_triggers_are_those_of_the_code() -> None:
 
 
 def test_reasons_of_retracted_triggers_are_in_the_code() -> None:
-    assert set(reasons("retracted")) <= code_words("triggers/lifecycle")
+    assert set(reasons("retracted")) <= code_words("triggers/lifecycle", "privacy")
     assert set(reasons("retracted")) | set(reasons("suppressed")) == words_of(
         SCHEMAS["trigger"]["properties"]["reasons"]
     )

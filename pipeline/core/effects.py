@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from pipeline.core.touchpoint import Rejected
+
 
 class Output(NamedTuple):
     """A record for an output topic. topic: logical name (profiles, identities, profile-changes, triggers).
@@ -21,9 +23,11 @@ class Output(NamedTuple):
 class Effects(msgspec.Struct):
     """What an epoch of the owned shards has to make durable, in one transaction.
 
-    rows: shard -> row key -> row (None: deleted). mail: (shard it is for, message). counts: what to show in metrics."""
+    rows: shard -> row key -> row (None: deleted). rejected: touchpoints that came by mail and
+    may not come in. mail: (shard it is for, message). counts: what to show in metrics."""
 
     outputs: list[Output] = []
     mail: list[tuple[int, bytes]] = []
     rows: dict[int, dict[bytes, bytes | None]] = {}
+    rejected: list[Rejected] = []
     counts: dict[str, int] = {}

@@ -33,7 +33,11 @@ CATALOGUE: Final = frozenset({"price.changed", "stock.changed"})
 MESSAGE: Final = frozenset({"message.sent", "message.opened", "message.clicked"})
 ADDRESS: Final = frozenset({"message.bounced", "message.unsubscribed", "message.complained"})
 """What a channel says about an address."""
-PRIVACY: Final = frozenset({"privacy.erasure_requested", "privacy.access_requested"})
+ERASURE: Final = "privacy.erasure_requested"
+ACCESS: Final = "privacy.access_requested"
+LIFTED: Final = "privacy.suppression_lifted"
+"""An operator's word that what an erasure suppressed may come in again."""
+PRIVACY: Final = frozenset({ERASURE, ACCESS, LIFTED})
 UNLINKED: Final = "identity.unlinked"
 NO_LINK: Final = PRIVACY | {UNLINKED}
 """Types whose identifiers neither link nor anchor."""

@@ -15,7 +15,8 @@ from pipeline.core.events import ADDRESS, BASKET, CART, MESSAGE, ORDER, UNLINKED
 from pipeline.core.facts.sightings import weaker_since
 from pipeline.core.fold import fold
 from pipeline.core.fragment import Fragment, Sighting, ids_of, set_key
-from pipeline.core.fragment_rows import rows_of
+from pipeline.core.fragment_rows import received_before, rows_of
+from pipeline.core.hints import Hints
 from pipeline.core.identifiers import Registry
 from pipeline.core.mail import Link, Mail, Report, Shared
 from pipeline.core.timers import earlier
@@ -50,6 +51,7 @@ class Folding:
         self._registry, self._index, self._post, self._count = registry, index, post, count
         self._watched, self._contested = watch.carts, watch.contested
         self.fragments = rows_of(registry, durable=durable)
+        self.hints = Hints(registry, durable=durable)
         self.dedup = Dedup(registry.policy.identity.dedup_window, durable=durable)
         self.next_alarm = 0
         self.urgent = False
@@ -66,8 +68,7 @@ class Folding:
         """Folds a touchpoint whose anchor is at home here, unless it was folded before."""
         ids = touchpoint.ids
         anchor = ids[0]
-        if not self.dedup.first(touchpoint.id, touchpoint.source, anchor, touchpoint.received):
-            self._count("repeated")
+        if not self.is_first(touchpoint.id, touchpoint.source, anchor, touchpoint.received):
             return
         fragment = self.fragments.get(anchor)
         if fragment is None:
@@ -82,6 +83,8 @@ class Folding:
         if fragment.dropped:
             self._count_dropped(dropped or {}, fragment.dropped)
         self.fragments.put(anchor, fragment)
+        if touchpoint.hints:
+            self.hints.note(anchor, touchpoint)
         self._changed[anchor] = touchpoint.id
         sighting = fragment.sets.get(set_key(ids))
         vetoed = touchpoint.type == UNLINKED
@@ -97,6 +100,13 @@ class Folding:
         told = ids[1:] if fragment.hub and first else overtaken
         if (new or told) and not vetoed:
             self._link(fragment, new, told, touchpoint)
+
+    def is_first(self, event: str, source: str, anchor: Id, received: int) -> bool:
+        """Whether this was not handled before; a repeat is counted."""
+        first = self.dedup.first(event, source, anchor, received)
+        if not first:
+            self._count("repeated")
+        return first
 
     def _may_matter(self, touchpoint: Touchpoint, sighting: Sighting | None) -> bool:
         """Whether triggers can depend on identifiers seen again: the app is new, or who is one person is open."""
@@ -128,6 +138,17 @@ class Folding:
                 row = self.fragments.encoded(anchor)
                 assert row is not None
                 self._post(Report(parent, anchor, row, 0, anchor in regroup, anchor in judged, alarm))
+
+    def outlived(self, now: int) -> list[Id]:
+        """Anchors without touchpoint for as long as the policy keeps them."""
+        retention, names_somebody = self._registry.policy.retention, self._registry.names_somebody
+        least = min(filter(None, (retention.anonymous, retention.known)), default=now)
+        return [
+            fragment.id
+            for fragment in received_before(self.fragments, now - least)
+            if fragment.received
+            < now - ((retention.known if names_somebody(fragment.id) else retention.anonymous) or now)
+        ]
 
     # -- who was seen with whom --------------------------------------------------------------------------------------
 
@@ -165,14 +186,14 @@ class Folding:
             fragment = self.fragments.get(message.to) or Fragment(message.to)
             if fragment.met is None or message.first < fragment.met:
                 fragment.met = message.first
-                self._put_identity(fragment)
+                self.put_identity(fragment)
 
     def became_hub(self, name: Id, since: int) -> None:
         fragment = self.fragments.get(name) or Fragment(name)
         if not fragment.hub:
             self._count("hubs")
         fragment.hub = since
-        self._put_identity(fragment)
+        self.put_identity(fragment)
         known = weaker_since(fragment)
         for key, sighting in fragment.sets.items():
             for met in ids_of(key)[1:]:
@@ -188,9 +209,10 @@ class Folding:
         known = fragment.shared.get(message.hub)
         if known is None or message.since < known:
             fragment.shared[message.hub] = message.since
-            self._put_identity(fragment)
+            self.put_identity(fragment)
 
-    def _put_identity(self, fragment: Fragment) -> None:
+    def put_identity(self, fragment: Fragment) -> None:
+        """Stores a fragment of which something changed that its touchpoints do not say."""
         fragment.version += 1
         self.fragments.put(fragment.id, fragment)
         self._changed.setdefault(fragment.id, "")

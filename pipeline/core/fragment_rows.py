@@ -1,4 +1,4 @@
-"""Fragments as rows: the version, which is compared without decoding, then the fragment."""
+"""Fragments as rows: version and newest received time, which are compared without decoding, then the fragment."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipeline.core.fragment import Fragment
 from pipeline.core.identifiers import Registry
 from pipeline.core.rows import Rows
 
-_VERSION = struct.Struct(">q")
+_PREFIX = struct.Struct(">qq")
 _decode = msgspec.msgpack.Decoder(Fragment).decode
 
 
@@ -23,14 +23,21 @@ def rows_of(registry: Registry, *, durable: bool) -> Rows[Fragment]:
 
 
 def encode_fragment(fragment: Fragment, most: int) -> bytes:
-    """A fragment's row: its version, then the fragment in `most` bytes."""
-    return _VERSION.pack(fragment.version) + encode_within(fragment, most)
+    """A fragment's row, the fragment in `most` bytes."""
+    return _PREFIX.pack(fragment.version, fragment.received) + encode_within(fragment, most)
 
 
 def decode_fragment(row: bytes) -> Fragment:
-    return _decode(memoryview(row)[_VERSION.size :])
+    return _decode(memoryview(row)[_PREFIX.size :])
 
 
 def version_of(row: bytes | None) -> int:
     """-1 where there is no row."""
-    return -1 if row is None else int(_VERSION.unpack_from(row)[0])
+    return -1 if row is None else int(_PREFIX.unpack_from(row)[0])
+
+
+def received_before(rows: Rows[Fragment], time: int) -> list[Fragment]:
+    """Fragments with touchpoints of which the newest was received before a time."""
+    hot = [fragment for fragment in rows.decoded() if fragment.received < time]
+    cold = [decode_fragment(row) for row in rows.encoded_only() if 0 < _PREFIX.unpack_from(row)[1] < time]
+    return [fragment for fragment in (*hot, *cold) if fragment.received]

@@ -8,12 +8,14 @@ from collections.abc import Iterable
 from pipeline.core import mail, state
 from pipeline.core.cause import Watch
 from pipeline.core.effects import Effects, Output
+from pipeline.core.events import LIFTED, PRIVACY
 from pipeline.core.identifiers import Registry
-from pipeline.core.mail import Mail, Touch
+from pipeline.core.mail import EVERYBODY, Empty, Lift, Mail, Request, Touch
 from pipeline.core.settle import Clock, Settler
 from pipeline.core.shard import Shard
 from pipeline.core.timers import earlier
-from pipeline.core.touchpoint import Id, Touchpoint
+from pipeline.core.times import DAY
+from pipeline.core.touchpoint import Id, Rejected, Touchpoint
 
 
 class Group:
@@ -32,6 +34,7 @@ class Group:
         self._effects = Effects()
         self._touched = 0
         self._unmarked: list[int] = []
+        self._claimed = False
 
     @property
     def shards(self) -> tuple[int, ...]:
@@ -44,7 +47,7 @@ class Group:
     def add(self, number: int, rows: Iterable[tuple[bytes, bytes]] = ()) -> None:
         """Takes over a shard from its state rows. Raises StateError if they were made with another hash key or with
         another policy as far as that decides how touchpoints are folded."""
-        shard = Shard(number, self._registry, self._post, self._count, self._watch, durable=self._durable)
+        shard = Shard(number, self._registry, self._post, self._count, self._watch, self._reject, durable=self._durable)
         made = None
         others = []
         for key, row in rows:
@@ -68,17 +71,52 @@ class Group:
         """Takes a shard back as `remove` gave it up."""
         self._shards[number], self._settlers[number] = removed
 
-    def touch(self, shard: int, touchpoint: Touchpoint) -> None:
-        """A touchpoint read from a shard's partition. Facts without identifiers are counted."""
+    def touch(self, shard: int, touchpoint: Touchpoint) -> Rejected | None:
+        """A touchpoint read from a shard's partition; why not, if it may not come in. Facts without identifiers are
+        counted."""
         if not touchpoint.ids:
             self._count("catalogue_facts")
-            return
+            return None
+        suppressions = self._shards[shard].suppressions
+        if suppressions.since:
+            self._lift(suppressions.lifted_by(touchpoint))
+            if (rejected := suppressions.refused(touchpoint)) is not None:
+                return rejected
+        if touchpoint.type in PRIVACY:
+            self._claim(touchpoint)
+            return None
         self._touched += 1
         home = self._registry.home(touchpoint.ids[0])
         if home == shard:
             self._shards[shard].touch(touchpoint)
         else:
             self._post(Touch(touchpoint.ids[0], touchpoint))
+        return None
+
+    def _claim(self, touchpoint: Touchpoint) -> None:
+        """A privacy request goes to each of the identifiers it names."""
+        self._count(touchpoint.type)
+        self._claimed = True
+        if touchpoint.type != LIFTED:
+            for name in touchpoint.ids:
+                self._post(
+                    Request(
+                        name,
+                        name,
+                        touchpoint.type,
+                        touchpoint.id,
+                        touchpoint.source,
+                        touchpoint.time,
+                        touchpoint.received,
+                    )
+                )
+
+    def _lift(self, keys: list[bytes]) -> None:
+        """At once for all shards here, so that it makes no difference where the next touchpoint arrives."""
+        if keys:
+            self._post_all(Lift(EVERYBODY, keys))
+            for shard in self._shards.values():
+                shard.suppressions.lift(keys)
 
     def receive(self, shard: int, message: bytes) -> None:
         """A message read from a shard's mail partition."""
@@ -86,10 +124,28 @@ class Group:
 
     def drain(self, now: int, caught_up_to: int) -> Effects:
         """Ends an epoch at clock `now` (microseconds; never goes back) and returns all that it has to make durable."""
+        self._claimed = False
+        self._expire(now)
         self._run()
+        self._settle(now, caught_up_to)
+        while self._local:
+            self._run()
+            self._settle(now, caught_up_to)
+        return self._collect()
+
+    def _expire(self, now: int) -> None:
+        """Once a day: what the policy does not keep any longer is forgotten."""
+        today = now // DAY
+        for shard in self._shards.values():
+            if shard.expired < today:
+                shard.expired = today
+                for name in shard.folding.outlived(now):
+                    self._count("expired")
+                    self._post(Empty(name))
+
+    def _settle(self, now: int, caught_up_to: int) -> None:
         for settler in self._settlers.values():
             settler.settle(now, caught_up_to)
-        return self._collect()
 
     def finish(self, now: int) -> Effects:
         """Views every profile once more."""
@@ -117,8 +173,9 @@ class Group:
 
     @property
     def urgent(self) -> bool:
-        """Whether a touchpoint since the last drain concerns a person that a trigger was published for."""
-        return any(shard.folding.urgent for shard in self._shards.values())
+        """Whether a touchpoint since the last drain concerns a person that a trigger was published for, or is a privacy
+        request."""
+        return self._claimed or any(shard.folding.urgent for shard in self._shards.values())
 
     def _run(self) -> None:
         """Handles local mail, reports and bundles until nothing is on its way inside this process."""
@@ -136,11 +193,24 @@ class Group:
                     return
 
     def _post(self, message: Mail) -> None:
+        if message.to == EVERYBODY:
+            self._post_all(message)
+            return
         home = self._registry.home(message.to)
         if home in self._shards:
             self._local.append((home, message))
         else:
             self._effects.mail.append((home, mail.encode(message)))
+
+    def _post_all(self, message: Mail) -> None:
+        for number in range(self._registry.shards):
+            if number in self._shards:
+                self._local.append((number, message))
+            else:
+                self._effects.mail.append((number, mail.encode(message)))
+
+    def _reject(self, rejected: Rejected) -> None:
+        self._effects.rejected.append(rejected)
 
     def _out(self, output: Output) -> None:
         self._effects.outputs.append(output)

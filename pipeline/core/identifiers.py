@@ -73,6 +73,8 @@ class Registry:
         self.shards = shards
         self._secret = secret if len(secret) <= 64 else sha256(secret).digest()
         self._ranks = {type: rank for rank, type in enumerate(policy.identity.order)}
+        named = [self._ranks[type] for type in ("phone", "email", "customer", "loyalty") if type in self._ranks]
+        self._weakest_known = named[0] if named else -1
         self._blocked = blocker(policy)
         self._identified: Cache[tuple[str, str], Identified] = Cache(self._identify)
         self.order: Callable[[Id], bytes] = Cache(self._order).__getitem__
@@ -99,6 +101,11 @@ class Registry:
     def rank(self, id: Id) -> int:
         """0 = strongest; types that the policy does not list come after all listed."""
         return self._ranks.get(id.partition(":")[0], len(self._ranks))
+
+    def names_somebody(self, id: Id) -> bool:
+        """Whether it is at least as strong as a phone; in a policy without that type, as the weakest of e-mail,
+        customer and loyalty that it lists."""
+        return self.rank(id) <= self._weakest_known
 
     def type(self, id: Id) -> str:
         return id.partition(":")[0]

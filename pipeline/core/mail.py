@@ -6,9 +6,14 @@ the time at which the fact behind the message was received.
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from pipeline.core.touchpoint import Id, Touchpoint
+
+EVERYBODY: Final = Id("")
+"""A message to this goes to every shard."""
 
 
 class Message(msgspec.Struct, array_like=True, tag=True, gc=False, frozen=True):
@@ -81,7 +86,45 @@ class Point(Message, frozen=True):
     root: Id
 
 
-Mail = Touch | Link | Shared | Unite | Adopt | Arrived | Report | Point
+class Request(Message, frozen=True):
+    """Somebody's right is claimed for the person of `subject`; the request climbs to the root. kind: the type of the
+    touchpoint `event` that claims it, at that time, from that source."""
+
+    subject: Id
+    kind: str
+    event: str
+    source: str
+    time: int
+    received: int
+
+    def sent_to(self, name: Id) -> Request:
+        return msgspec.structs.replace(self, to=name)
+
+
+class Empty(Message, frozen=True):
+    """All that was folded from the touchpoints of anchor `to` is to be forgotten."""
+
+
+class Suppress(Message, frozen=True):
+    """To every shard: identifiers, by key, that must not come in again, with the time of the request
+    that erased them."""
+
+    since: dict[bytes, int]
+
+
+class Lift(Message, frozen=True):
+    """To every shard: these identifiers may come in again."""
+
+    keys: list[bytes]
+
+
+class Strike(Message, frozen=True):
+    """The fragment of anchor `to` is to forget that it saw `name`."""
+
+    name: Id
+
+
+Mail = Touch | Link | Shared | Unite | Adopt | Arrived | Report | Point | Request | Empty | Suppress | Lift | Strike
 
 encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(Mail).decode

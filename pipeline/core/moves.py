@@ -70,6 +70,7 @@ class Moves:
             self._expect(root, bundle, arrived, size)
         before.waiting = {}
         roots.seats.put(root, after)
+        roots.take_claims(root, before)
 
     def _hand_over(self, parent: Id, old: Id, members: list[Id], cause: Cause | None) -> None:
         roots = self._roots
@@ -121,6 +122,7 @@ class Moves:
             roots.watched.add(name)
         elif seat.carts:
             roots.watched.update(roots.clusters[root])
+        roots.take_claims(root, seat)
         self._expect(root, message.bundle, 1, message.size)
         roots.mark(root, name, "", True)
 

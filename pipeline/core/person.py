@@ -125,15 +125,8 @@ def _present(blocks: dict[str, Any]) -> dict[str, Any]:
 
 def _identity(person: Person, registry: Registry) -> dict[str, Any]:
     return {
-        "kind": "known" if registry.rank(person.ids[0]) <= _weakest_known(registry) else "anonymous",
+        "kind": "known" if registry.names_somebody(person.ids[0]) else "anonymous",
         "size": len(person.ids),
         "conflicts": person.conflicts,
         "oversize": person.oversize,
     }
-
-
-def _weakest_known(registry: Registry) -> int:
-    """Rank of the phone; in a policy without it, of the weakest type that names somebody; -1: nobody is known."""
-    order = registry.policy.identity.order
-    named = [order.index(type) for type in ("phone", "email", "customer", "loyalty") if type in order]
-    return named[0] if named else -1

@@ -13,7 +13,7 @@ from pipeline.core.effects import Effects, Output
 from pipeline.core.group import Group
 from pipeline.core.identifiers import Registry
 from pipeline.core.times import SECOND
-from pipeline.core.touchpoint import Touchpoint
+from pipeline.core.touchpoint import Rejected, Touchpoint
 
 
 class Replay:
@@ -29,7 +29,8 @@ class Replay:
         self._ends = 0
         """Full second at which the epoch under way ends; 0: it has no touchpoint yet."""
 
-    def touch(self, touchpoint: Touchpoint) -> None:
+    def touch(self, touchpoint: Touchpoint) -> Rejected | None:
+        """Takes the next touchpoint; why not, if it may not come in."""
         received = touchpoint.received
         if received > self.clock:
             if self._ends < received:
@@ -38,7 +39,7 @@ class Replay:
         if not self._ends:
             self._ends = -(-self.clock // SECOND) * SECOND
         ids = touchpoint.ids
-        self.group.touch(self._home(ids[0]) if ids else 0, touchpoint)
+        return self.group.touch(self._home(ids[0]) if ids else 0, touchpoint)
 
     def finish(self, until: int = 0) -> None:
         """Ends the history at the clock, or at `until` if that is later."""
@@ -65,6 +66,7 @@ class Replay:
                 self._ends = 0
 
     def _perform(self, effects: Effects) -> None:
+        assert not effects.rejected, "all shards are here, so nothing is refused behind its arrival"
         for output in effects.outputs:
             if not (self._final and output.topic == "profile-changes"):
                 self._out(output)

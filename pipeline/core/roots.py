@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 from pipeline.core import seat as seats_of
 from pipeline.core.cause import Cause, Watch
+from pipeline.core.fragment import Fragment
 from pipeline.core.fragment_rows import rows_of, version_of
 from pipeline.core.identifiers import Registry
 from pipeline.core.mail import Mail, Point, Report
@@ -99,6 +100,21 @@ class Roots:
                 seat.alarm = earlier(seat.alarm, alarm)
                 seat.carts = True
                 self.seats.put(name, seat)
+
+    def empty_replica(self, name: Id) -> None:
+        """Nothing is known any more from a fragment of another shard, until its next version comes."""
+        row = self.replicas.get(name)
+        if row is not None:
+            self.replicas.put(name, Fragment(name, version=row.version))
+
+    def take_claims(self, root: Id, seat: Seat) -> None:
+        """Privacy requests that waited at a former root."""
+        if seat.claims:
+            own = self.seat(root)
+            own.claims |= seat.claims
+            seat.claims = {}
+            self.seats.put(root, own)
+            self.seats.put(seat.id, seat)
 
     def regroup_all(self) -> None:
         """Every cluster is to be solved and viewed anew: the policy has changed."""

@@ -6,7 +6,7 @@ when it leaves the cache.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar
 
 from pipeline.core.touchpoint import Id
@@ -62,6 +62,15 @@ class Rows(Generic[T]):
         if row is not None and (name in self._changed or not self._durable):
             return self._encode(row)
         return self._rows.get(self._key(name))
+
+    def decoded(self) -> Iterable[T]:
+        """The rows in the cache."""
+        return self._hot.values()
+
+    def encoded_only(self) -> Iterator[bytes]:
+        """The rows that are not in the cache."""
+        hot = set(map(self._key, self._hot))
+        return (row for key, row in self._rows.items() if key not in hot)
 
     def drop(self, name: Id) -> None:
         self._hot.pop(name, None)

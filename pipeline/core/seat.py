@@ -16,6 +16,15 @@ from pipeline.core.touchpoint import Id
 _PREFIX = struct.Struct(">q?HH")
 
 
+class Claim(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A privacy request that waits until its subject's person is known. kind, event, time: type, id and
+    time of the touchpoint."""
+
+    kind: str
+    event: str
+    time: int
+
+
 class Seat(msgspec.Struct, array_like=True, gc=False):
     """identities row: profile_id, since, shared, known (its readable value is). Profile made from this identifier:
     revision (0: never published), target (its own profile id: active; another: merged into it), digests of the blocks
@@ -44,6 +53,8 @@ class Seat(msgspec.Struct, array_like=True, gc=False):
     told: dict[str, Told] = {}
     waiting: dict[Id, tuple[int, int]] = {}
     """At the root's seat: bundles on their way, with the seats that arrived and their size (0: not known yet)."""
+    claims: dict[Id, Claim] = {}
+    """At the root's seat: privacy requests by their subject."""
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -16,6 +16,7 @@ from pipeline.core.cluster import Cluster
 from pipeline.core.effects import Output
 from pipeline.core.grouping import Grouping, PersonIds, grouping
 from pipeline.core.judge import Judge, instants
+from pipeline.core.privacy import Privacy
 from pipeline.core.publish import Kind, Move, Publisher
 from pipeline.core.seat import Seat
 from pipeline.core.shard import Shard
@@ -50,6 +51,8 @@ class Settler:
         self._publisher = Publisher(self._registry, out, shard.fragment, self._seat, shard.roots.seats.put, shard.count)
         self._count = shard.count
         self._judge = Judge(self._registry, out, self._seat, shard.roots.seats.put, shard.count)
+        self._privacy = Privacy(self._registry, shard.roots, shard.fragment, shard.post, out, shard.count)
+        self._suppressions = shard.suppressions
 
     def settle(self, now: int, caught_up_to: int) -> None:
         roots = self._roots
@@ -63,8 +66,11 @@ class Settler:
             roots.sound(cause)
             if cause.alarms and root not in roots.watched:
                 roots.watched.update(roots.clusters[root])
-            if self._seat(root).waiting:
+            seat = self._seat(root)
+            if seat.waiting:
                 roots.dirty[root] = cause
+            elif seat.claims:
+                self._serve(root, now)
             elif self._documents or root in due or self._concerns_triggers(root, cause, now):
                 self._cluster(root, cause, root in due, now, caught_up_to)
             else:
@@ -80,6 +86,21 @@ class Settler:
         if sum(map(len, self._at_hand.values())) > AT_HAND_MAX:
             self._at_hand.clear()
 
+    def _serve(self, root: Id, now: int) -> None:
+        """Answers privacy requests; what they change is settled once the shards have forgotten what they must."""
+        grouped = grouping(self._members(root), self._fragment, self._registry)
+        for group in grouped.groups:
+            self._publisher.forget(group)
+        self._groupings.pop(root, None)
+        self._at_hand.pop(root, None)
+        self._privacy.serve(root, grouped, now)
+        self._roots.mark(root, root, "", True)
+
+    def _members(self, root: Id) -> list[Id]:
+        """The identifiers of a cluster that may be known."""
+        members, suppressions = self._roots.clusters[root], self._suppressions
+        return [name for name in members if name not in suppressions] if suppressions.since else members
+
     def _concerns_triggers(self, root: Id, cause: Cause, now: int) -> bool:
         if any(alarm <= now for alarm in cause.alarms.values()):
             return True
@@ -87,13 +108,14 @@ class Settler:
 
     def finish(self, now: int) -> None:
         """Views every profile once more and publishes what changed."""
-        for root, members in self._roots.clusters.items():
-            grouped = self._groupings.get(root) or grouping(members, self._fragment, self._registry)
+        for root in self._roots.clusters:
+            grouped = self._groupings.get(root) or grouping(self._members(root), self._fragment, self._registry)
             self._publish(grouped.groups, grouped, Cause(), now, last=True)
 
     def _put_off(self, root: Id, cause: Cause, now: int) -> None:
         """Nothing of the cluster can be due before its alarm: it waits until then, or until the end."""
         alarms: Iterable[int] = cause.alarms.values()
+        self._let_go_of_forgotten(root, cause)
         known, cluster = self._groupings.get(root), self._at_hand.get(root)
         if cluster is not None:
             cluster.unread.update(cause.events)
@@ -115,12 +137,34 @@ class Settler:
             self._refresh(root, before, cause, due, now, caught_up_to)
             return
         grouped, touched = self._regroup(root, cause, before)
+        self._withdraw_vanished(root, grouped, now)
         if due:
             touched += [group for group in grouped.groups if group not in touched and self._is_due(group, now)]
         if self._documents:
             self._publish(touched, grouped, cause, now)
         self._triggers(root, touched, True, now, caught_up_to)
         self._arm(root, grouped.groups, now)
+
+    def _let_go_of_forgotten(self, root: Id, cause: Cause) -> None:
+        """What is at hand of a cluster holds no longer once a fragment of it was emptied."""
+        if root in self._at_hand and any(self._is_emptied(name) for name in cause.events):
+            del self._at_hand[root]
+
+    def _is_emptied(self, name: Id) -> bool:
+        fragment = self._fragment(name)
+        return fragment is not None and not fragment.received and not fragment.sets
+
+    def _withdraw_vanished(self, root: Id, grouped: Grouping | Cluster, now: int) -> None:
+        """Takes back what was published for identifiers that nothing is known of any more."""
+        members = self._roots.clusters[root]
+        if len(grouped.group_of) < len(members):
+            gone = [name for name in members if name not in grouped.group_of and self._was_published(name)]
+            if gone:
+                self._privacy.withdraw(gone, now)
+
+    def _was_published(self, name: Id) -> bool:
+        seat = self._seat(name)
+        return bool(seat.profile_id or seat.target or seat.told)
 
     def _refresh(self, root: Id, grouped: Grouping, cause: Cause, due: bool, now: int, caught_up_to: int) -> None:
         """Nobody joined or left: the persons whose facts changed or whose time has come are viewed."""
@@ -141,7 +185,11 @@ class Settler:
 
     def _large(self, root: Id, cause: Cause, due: bool, now: int, caught_up_to: int) -> None:
         """The same where only what is touched may be looked at."""
+        self._let_go_of_forgotten(root, cause)
+        fresh = root not in self._at_hand
         cluster, moved = self._take_up(root, cause)
+        if fresh:
+            self._withdraw_vanished(root, cluster, now)
         names = [*cause.events, *(cluster.times.due(now) if due else ())]
         groups = {group.owner: group for group in moved}
         groups |= {group.owner: group for name in names if (group := cluster.group_of.get(name)) is not None}
@@ -166,11 +214,11 @@ class Settler:
         cluster = self._at_hand.get(root)
         if cluster is None:
             cluster = self._at_hand[root] = Cluster(self._fragment, self._registry)
-            cluster.unread.update(roots.clusters[root])
+            cluster.unread.update(self._members(root))
             self._groupings.pop(root, None)
             for name in roots.clusters[root]:
                 cluster.times.arm(name, reduce(earlier, _times(self._seat(name))))
-        moved, solved = cluster.change(cause.events)
+        moved, solved = cluster.change(name for name in cause.events if name not in self._suppressions)
         for name in solved:
             if cluster.settled(name):
                 roots.contested.discard(name)
@@ -186,7 +234,7 @@ class Settler:
     def _regroup(self, root: Id, cause: Cause, before: Grouping | None) -> tuple[Grouping, list[PersonIds]]:
         """The persons of the cluster, and those that this epoch concerns."""
         roots = self._roots
-        members = roots.clusters[root]
+        members = self._members(root)
         grouped = grouping(members, self._fragment, self._registry)
         self._groupings[root] = grouped
         self._count_conflicts(grouped, before)
@@ -256,7 +304,7 @@ class Settler:
             return Kind("renamed", event or "merge", tuple(move.merged), into)
         if into:
             return Kind("split", "split", (), into)
-        if not seat.revision:
+        if not seat.target:
             return Kind("created", event or "split")
         if not active:
             return Kind("split", "split")
@@ -269,7 +317,7 @@ class Settler:
         carts: what was told may be wrong now, and what seemed closed or blocked may be due."""
         judge = self._judge
         if self._clock is Clock.RECORD:
-            self._by_instants(root, self._roots.clusters[root], changed, now)
+            self._by_instants(root, self._members(root), changed, now)
             for group in touched:
                 self._publisher.forget(group)
             return

@@ -11,20 +11,37 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from pipeline.core.cause import Watch
+from pipeline.core.erasing import Erasing
 from pipeline.core.folding import Folding
 from pipeline.core.fragment import Fragment
 from pipeline.core.identifiers import Registry
-from pipeline.core.mail import Adopt, Arrived, Link, Mail, Point, Report, Shared, Touch, Unite
+from pipeline.core.mail import (
+    Adopt,
+    Arrived,
+    Empty,
+    Lift,
+    Link,
+    Mail,
+    Point,
+    Report,
+    Request,
+    Shared,
+    Strike,
+    Suppress,
+    Touch,
+    Unite,
+)
 from pipeline.core.moves import Moves
 from pipeline.core.roots import Roots
 from pipeline.core.rows import Rows
-from pipeline.core.touchpoint import Id
+from pipeline.core.suppression import Suppressions
+from pipeline.core.touchpoint import Id, Rejected
 from pipeline.core.unionfind import Index
 
 
 class Shard:
     """`post` sends a message to the home of its addressee. `count` counts what metrics show. `watch`: of all shards of
-    the process."""
+    the process. `reject` takes what may not come in."""
 
     def __init__(
         self,
@@ -33,29 +50,50 @@ class Shard:
         post: Callable[[Mail], None],
         count: Callable[[str], None],
         watch: Watch,
+        reject: Callable[[Rejected], None],
         *,
         durable: bool = True,
     ) -> None:
-        self.registry, self.count = registry, count
+        self.registry, self.count, self.post = registry, count, post
+        self._reject = reject
         self._number, self._home = number, registry.home
+        self.expired = 0
+        """The day on which was last forgotten what is not to be kept."""
         self.index = Index(registry, number, post, durable=durable)
         self.folding = Folding(registry, self.index, watch, post, count, durable=durable)
         self.roots = Roots(registry, self.index, watch, post, durable=durable)
         self.moves = Moves(registry, self.index, self.folding.fragments, self.roots, post)
+        self.suppressions = Suppressions(registry, durable=durable)
+        self.hints = self.folding.hints
+        self._erasing = Erasing(self.index, self.folding, self.roots, self.suppressions, post)
         self.index.tell(born=self.roots.born, hub=self.folding.became_hub, lost=self.moves.lost)
         self._fragments, self._replicas = self.folding.fragments, self.roots.replicas
         self.touch = self.folding.touch
         self.cut = self.moves.cut
         self._handlers: dict[type, Callable[..., None]] = {
-            Touch: lambda message: self.touch(message.touchpoint),
-            Link: self.folding.linked,
+            Touch: self._touched,
+            Link: self._erasing.linked,
             Unite: self.index.unite,
             Point: self.index.point,
             Shared: self.folding.shared,
             Report: self.roots.report,
             Adopt: self.moves.adopt,
             Arrived: self.moves.arrived,
+            Request: self._erasing.request,
+            Empty: self._erasing.empty,
+            Suppress: self._erasing.suppress,
+            Lift: self._erasing.lift,
+            Strike: self._erasing.strike,
         }
+
+    def _touched(self, message: Touch) -> None:
+        """A touchpoint from the shard where it was read; what was suppressed meanwhile does not come in."""
+        touchpoint = message.touchpoint
+        rejected = self.suppressions.refused(touchpoint) if self.suppressions.since else None
+        if rejected is None:
+            self.touch(touchpoint)
+        else:
+            self._reject(rejected)
 
     def receive(self, message: Mail) -> None:
         self._handlers[type(message)](message)
@@ -85,12 +123,18 @@ class Shard:
             yield b"D" + key, row
         for key, row in self.roots.collect_orphans():
             yield b"O" + key, row
+        for key, row in self.suppressions.collect():
+            yield b"X" + key, row
+        for key, row in self.hints.collect():
+            yield b"H" + key, row
 
     def load(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
         """Takes the rows of the state topic (or of `collect`) into an empty shard."""
         takers: dict[bytes, Callable[[bytes, bytes], None]] = {kind: rows.load for kind, rows in self._kinds()}
         takers[b"S"] = self.roots.load_seat
         takers[b"D"] = self.folding.dedup.load
+        takers[b"X"] = self.suppressions.load
+        takers[b"H"] = self.hints.load
         takers[b"O"] = lambda _, row: self.roots.load_orphan(row)
         for key, row in rows:
             takers[key[:1]](key[1:], row)

@@ -107,7 +107,7 @@ class Admission:
         if data.cart is not None and data.cart.checkout_id is not None and tp.type not in NO_LINK:
             raw.append(RawIdentifier("checkout", data.cart.checkout_id))
         given = tuple(raw)
-        names = self._together[given] if tp.type != UNLINKED else self._resolve(given, alone=True)
+        names = self._together[given] if tp.type not in NO_LINK else self._resolve(given, alone=True)
         if not names.ids:
             raise Refused(NO_IDENTIFIER, f"{tp.type} has no usable identifier")
         if tp.type == UNLINKED and len(names.ids) != 2:

@@ -14,7 +14,6 @@ from pipeline.core.events import (
     KNOWN,
     LIST,
     ORDER,
-    PRIVACY,
     WISHLIST,
 )
 from pipeline.dialects.refused import bad_envelope, bad_field
@@ -39,7 +38,7 @@ class Rule(msgspec.Struct, frozen=True, gc=False):
 
 
 def _rules() -> dict[str, Rule]:
-    rules = {type: Rule(type) for type in KNOWN - PRIVACY}
+    rules = {type: Rule(type) for type in KNOWN}
     for type in CART | BASKET:
         rules[type] = Rule(type, items=True, lines=True)
     for type in (*CART_DELTA, "store.item_scanned"):
@@ -63,8 +62,6 @@ def rule_of(type: str) -> Rule:
     if not type or len(type) > NAME_CHARS_MAX:
         raise bad_envelope(f"type: 1 to {NAME_CHARS_MAX} characters")
     known = type if type in KNOWN else ".".join(type.split(".")[-2:])
-    if known in PRIVACY:
-        raise bad_field("type", "privacy requests are not handled by this version")
     return _RULES.get(known) or Rule(type)
 
 

@@ -127,7 +127,8 @@ class Committer:
     def _collect(self) -> Work:
         now, caught_up_to = self.clock.read(self._time_of_day())
         self._stats.now, self._stats.caught_up_to = now, caught_up_to
-        work = Work(self._drain(now, caught_up_to), self._intake.take(), claims=self.fenced)
+        effects = self._drain(now, caught_up_to)
+        work = Work(effects, self._intake.take(effects.rejected), claims=self.fenced)
         self.fenced = []
         overdue = _monotonic() - self._reported >= REPORT_S and bool(self.leases)
         busy = bool(work) or overdue or any(lease.moved for lease in self.leases.values())

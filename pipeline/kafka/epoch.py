@@ -36,6 +36,7 @@ TYPES = {
     "profile-changes": "selvedge.profile_change",
     "triggers": "selvedge.trigger",
     "products": "selvedge.product",
+    "access-reports": "selvedge.access_report",
 }
 
 

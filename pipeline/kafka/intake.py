@@ -14,13 +14,23 @@ from typing import Any, Protocol
 
 from pipeline.core.effects import Effects
 from pipeline.core.touchpoint import Rejected, Touchpoint
-from pipeline.kafka.dead_letters import SKIPPED, DeadLetter, Share, Source, dead_letter
+from pipeline.kafka.dead_letters import SKIPPED, SUPPRESSED, DeadLetter, Share, Source, dead_letter
 from pipeline.kafka.failstop import Stop, describe
 from pipeline.kafka.state import Position
 from pipeline.kafka.stats import Stats
 from pipeline.settings import Settings
 
 MILLISECOND = 1_000
+NOWHERE = -1
+
+
+class Forgotten:
+    """Stands for the record of a touchpoint that is refused behind the shard it was read at."""
+
+    offset = NOWHERE
+
+
+FORGOTTEN = Forgotten()
 
 
 class Core(Protocol):
@@ -35,7 +45,7 @@ class Core(Protocol):
 
     def restore(self, shard: int, removed: Any, /) -> None: ...
 
-    def touch(self, shard: int, touchpoint: Touchpoint, /) -> None: ...
+    def touch(self, shard: int, touchpoint: Touchpoint, /) -> Rejected | None: ...
 
     def receive(self, shard: int, mail: bytes, /) -> None: ...
 
@@ -76,8 +86,11 @@ class Intake:
         self._worker = worker
         self._dead_letters: list[DeadLetter] = []
 
-    def take(self) -> list[DeadLetter]:
-        """The dead letters since the last call; the core has been or is about to be drained."""
+    def take(self, rejected: Iterable[Rejected] = ()) -> list[DeadLetter]:
+        """The dead letters since the last call; the core has been or is about to be drained. rejected: what it refused
+        of the mail."""
+        for one in rejected:
+            self._reject("mail", NOWHERE, FORGOTTEN, one)
         letters, self._dead_letters = self._dead_letters, []
         self.pending = 0
         return letters
@@ -95,13 +108,18 @@ class Intake:
                     self._reject("touchpoints", shard, record, SKIPPED)
                     continue
                 for found in read(record.value, _microseconds(record.timestamp), record.headers):
+                    rejected: Rejected | None
                     if type(found) is Touchpoint:
-                        touch(shard, found)
-                        accepted[found.dialect][found.channel] += 1
+                        rejected = touch(shard, found)
+                        if rejected is None:
+                            accepted[found.dialect][found.channel] += 1
                         received = found.received
-                    elif isinstance(found, Rejected):
-                        refused += 1
-                        self._reject("touchpoints", shard, record, found)
+                    else:
+                        assert isinstance(found, Rejected)
+                        rejected = found
+                    if rejected is not None:
+                        refused += rejected.code != SUPPRESSED
+                        self._reject("touchpoints", shard, record, rejected)
         except Exception as error:
             raise culprit(f"touchpoints:{shard}:{offset}", error) from None
         position.touchpoints, position.received = end, received

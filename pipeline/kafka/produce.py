@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from pipeline.core import times
@@ -147,6 +149,27 @@ def produce(
     if progress is not None:
         progress(read)
     return sender.finish()
+
+
+def ask(
+    settings: Settings, reader: Reader, type: str, text: str, tell: Tell, patience_s: float = PATIENCE_S
+) -> tuple[str, Sent]:
+    """Sends a privacy request for an identifier given as `type:value`: its id, and what became of it. Raises
+    BrokerAbsent and TopicsWrong."""
+    partitions(settings, connect(settings, tell, patience_s), "touchpoints")
+    kind, _, value = text.partition(":")
+    request = str(uuid.uuid4())
+    touchpoint = {
+        "specversion": "1.0",
+        "id": request,
+        "source": "server/operator",
+        "type": type,
+        "time": times.text(_now()),
+        "data": {"identifiers": [{"type": kind, "value": value}]},
+    }
+    sender = Sender(settings, reader, tell)
+    sender.line(msgspec.json.encode(touchpoint), type)
+    return request, sender.finish()
 
 
 @contextmanager

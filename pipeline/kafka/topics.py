@@ -71,6 +71,7 @@ TABLE: tuple[Topic, ...] = (
     Topic("triggers", DELETE, _kept(30)),
     Topic("products", COMPACT, COMPACTED_WITHIN),
     Topic("dead-letters", DELETE, _kept(30)),
+    Topic("access-reports", DELETE, _kept(7)),
     Topic("mail", DELETE, _kept(30), fixed=True),
     Topic("state", COMPACT, {"max.compaction.lag.ms": str(7 * DAY_MS), "segment.bytes": "134217728"}, fixed=True),
     Topic("progress", COMPACT, {"segment.bytes": "16777216"}, single=True),

@@ -32,7 +32,7 @@ _PROFILES = {
 }  # fmt: skip
 _CHANGES = {
     "profile_id": _TEXT, "revision": pa.int64(), "kind": _TEXT, "changed": _TEXT, "cause": _TEXT, "time": _TIME,
-    "merged_from": _TEXT, "split_into": _TEXT,
+    "merged_from": _TEXT, "split_into": _TEXT, "erased": _TEXT,
 }  # fmt: skip
 _TRIGGERS = {
     "trigger_id": _TEXT, "episode_id": _TEXT, "family": _TEXT, "step": pa.int64(), "status": _TEXT,
@@ -42,6 +42,10 @@ _TRIGGERS = {
     "excluded_channels": _TEXT, "cart": _TEXT, "other_carts": _TEXT, "devices": _TEXT, "evidence": _TEXT,
 }  # fmt: skip
 _DEAD_LETTERS = {"reason": _TEXT, "message": _TEXT, "id": _TEXT, "source": _TEXT, "record": _TEXT}
+_REPORTS = {
+    "request": _TEXT, "time": _TIME, "profile_id": _TEXT, "identifiers": _TEXT, "profile": _TEXT, "facts": _TEXT,
+    "triggers": _TEXT,
+}  # fmt: skip
 
 SCHEMAS = {
     topic: pa.schema(list(columns.items()))
@@ -51,6 +55,7 @@ SCHEMAS = {
         "profile-changes": _CHANGES,
         "triggers": _TRIGGERS,
         "dead-letters": _DEAD_LETTERS,
+        "access-reports": _REPORTS,
     }.items()
 }
 

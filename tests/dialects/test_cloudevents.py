@@ -138,9 +138,12 @@ def test_channel_in_the_data_overrides_that_of_the_source() -> None:
     assert refused(event(channel="fax")).code == "bad_field"
 
 
-def test_privacy_requests_are_refused_by_name() -> None:
-    for type in PRIVACY:
-        assert "not handled" in refused(event(type)).message
+@pytest.mark.parametrize("type", sorted(PRIVACY))
+def test_privacy_requests_may_name_two_customers_and_take_no_checkout_for_a_name(type: str) -> None:
+    two = [{"type": "customer", "value": "C-1"}, {"type": "customer", "value": "C-2"}]
+    request = accepted(event(type, identifiers=two, cart={"checkout_id": "co-1"}))
+    assert request.ids == ("customer:C-1", "customer:C-2")
+    assert refused(event(type, identifiers=[], cart={"checkout_id": "co-1"})).code == "no_identifier"
 
 
 # Times

@@ -107,6 +107,31 @@ def has_seen(fragment: Fragment, id: Id) -> bool:
     return any(key.endswith(end) or middle in key for key in fragment.sets)
 
 
+def join_sightings(one: Sighting, other: Sighting) -> Sighting:
+    """What one set of identifiers is known by, from two disjoint halves of its touchpoints."""
+    first = min((one.first, one.first_event, one.first_source), (other.first, other.first_event, other.first_source))
+    newer = max((one, other), key=lambda half: (half.last, half.last_event, half.last_source))
+    joined = Sighting(
+        *first,
+        newer.last,
+        newer.last_event,
+        newer.last_source,
+        newer.last_channel,
+        one.count + other.count,
+        dict(one.sources),
+        list(one.seen),
+        list(one.observed),
+        min(filter(None, (one.app, other.app)), default=0),
+    )
+    for source, count in other.sources.items():
+        _count_source(joined.sources, source, count)
+    for time, received in other.seen:
+        note_time(joined.seen, time, received)
+    for time, received in other.observed:
+        note_time(joined.observed, time, received)
+    return joined
+
+
 def drop_oldest_set(fragment: Fragment) -> None:
     """Leaves the shares of its identifiers."""
     sets = fragment.sets
