@@ -12,19 +12,22 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient
 
+    from pipeline.core.explain.known import Known
     from pipeline.core.group import Group
     from pipeline.core.identifiers import Registry
     from pipeline.core.policy import Policy
     from pipeline.kafka.topics import Difference
     from pipeline.ops.steps import Step
     from pipeline.settings import Settings
+
+T = TypeVar("T")
 
 EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 FILES = click.argument("files", nargs=-1, required=True, type=EXISTING)
@@ -264,35 +267,114 @@ def _tell(differences: list[Difference], none: str) -> None:
 
 @selvedge.command(short_help="Why these identifiers are one person, or what keeps them apart.")
 @with_settings
-@click.option("--input", "files", multiple=True, type=EXISTING, help="Look in files of touchpoints, not in Kafka.")
-@click.option("--json", "as_json", is_flag=True, help="The same as JSON.")
+@click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    metavar="PATH",
+    type=click.Path(exists=True, path_type=Path),
+    help="Files of touchpoints, or the directory of a replay; default: the state topic of the running system.",
+)
+@click.option("--policy", "other_policy", type=EXISTING, help="Say, too, what would differ under this policy.")
+@click.option(
+    "--format",
+    "shape",
+    default="text",
+    show_default=True,
+    type=click.Choice(["text", "json", "graphml", "svg"]),
+    help="svg: a picture of the person's graph for the browser; graphml: the graph for other tools.",
+)
+@click.option("--json", "shape", flag_value="json", help="Short for --format json.")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
 @click.argument("one", metavar="ID")
 @click.argument("other", metavar="[ID]", required=False)
-def explain(settings: Settings, files: tuple[Path, ...], as_json: bool, one: str, other: str | None) -> None:
-    """Say why two identifiers are one person, or what keeps them apart; of one identifier, who it belongs to and why.
+def explain(
+    settings: Settings,
+    inputs: tuple[Path, ...],
+    other_policy: Path | None,
+    shape: str,
+    output: Path | None,
+    one: str,
+    other: str | None,
+) -> None:
+    """Say why two identifiers are one person, or what keeps them apart and what would have to change; of one
+    identifier, who it belongs to and why.
 
-    An ID is written type:value, as in email:jane@example.com."""
-    from pipeline.core.explain import UnknownIdentifier, to_json
-    from pipeline.core.explain_text import text
-    from pipeline.explain import explain as explained
+    An ID is written type:value, as in email:jane@example.com. E-mail and phone may be given as their SHA-256.
 
-    registry, group = _shards(settings, files)
-    with one_line(UnknownIdentifier):
-        found = explained(group, registry, one, other)
-    click.echo(to_json(found) if as_json else text(found), nl=as_json)
+    \b
+    selvedge explain email:jane@example.com loyalty:L-77            the running system
+    selvedge explain --input out cookie:c-1                         a replay's --output directory
+    selvedge explain --input june.jsonl cookie:c-1 email:j@x.com    a history
+    selvedge explain --format svg --output jane.svg email:jane@example.com
+    selvedge explain --policy stricter.toml cookie:c-1 loyalty:L-77"""
+    from pipeline.core.explain.case import explain as explained
+    from pipeline.core.explain.difference import difference
+    from pipeline.core.explain.known import Malformed, UnknownIdentifier
+    from pipeline.explain import CannotExplain, shown
+
+    with one_line(CannotExplain, UnknownIdentifier):
+        known = _known(settings, inputs)
+        try:
+            asked = [known.find(text) for text in (one, other) if text is not None]
+        except Malformed as malformed:
+            raise click.UsageError(str(malformed)) from None
+        found = explained(known, *asked)
+        if other_policy is not None:
+            then = _known_under(settings, inputs, other_policy, known)
+            found = found.beside(difference(known, then, str(other_policy), *asked))
+        made = shown(known, found, asked, shape)
+    if output is None:
+        click.echo(made, nl=False)
+    else:
+        output.write_text(made, "utf-8")
 
 
-def _from_state(settings: Settings) -> tuple[Registry, Group]:
+def _known(settings: Settings, inputs: tuple[Path, ...]) -> Known:
+    """What is known where the user wants to look."""
+    from pipeline.explain import from_directory, from_files
+
+    if not inputs:
+        return _known_by_state(settings)
+    if len(inputs) == 1 and inputs[0].is_dir():
+        return from_directory(inputs[0], _secret(settings))
+    _only_files(inputs)
+    with progress(_size(inputs), "replay") as advance:
+        return from_files(inputs, _registry(settings, None, 1), advance)
+
+
+def _known_under(settings: Settings, inputs: tuple[Path, ...], policy_path: Path, known: Known) -> Known:
+    """The same under another policy: files are read again, as that may decide how they are folded."""
+    from pipeline.explain import from_files, under
+
+    if not inputs or inputs[0].is_dir():
+        return under(known, _policy(policy_path), _secret(settings))
+    with progress(_size(inputs), "replay under the other policy") as advance:
+        return from_files(inputs, _registry(settings, policy_path, 1), advance)
+
+
+def _only_files(inputs: Iterable[Path]) -> None:
+    for path in inputs:
+        if path.is_dir():
+            raise click.UsageError(f"--input {path}: one directory of a replay, or files of touchpoints, not both")
+
+
+def _known_by_state(settings: Settings) -> Known:
+    from pipeline.explain import from_state
+
+    return _by_state(settings, from_state)
+
+
+def _by_state(settings: Settings, look: Callable[[Settings, Registry], T]) -> T:
+    """What a look at the state topic of the running system gives."""
     from confluent_kafka import KafkaException
 
     from pipeline.core.state import StateError
-    from pipeline.explain import from_state
     from pipeline.kafka.connect import BrokerAbsent, connect
     from pipeline.kafka.topics import TopicsWrong, check
 
     with one_line(BrokerAbsent, TopicsWrong, KafkaException, StateError):
-        registry = _registry(settings, None, check(settings, connect(settings, _warn)))
-        return registry, from_state(settings, registry)
+        return look(settings, _registry(settings, None, check(settings, connect(settings, _warn))))
 
 
 @selvedge.command("export-person", short_help="Everything that is held about a person, as JSON.")
@@ -307,7 +389,7 @@ def export_person(settings: Settings, files: tuple[Path, ...], id: str) -> None:
     import json
     import time
 
-    from pipeline.core.explain import UnknownIdentifier
+    from pipeline.core.explain.known import UnknownIdentifier
     from pipeline.privacy import export, held
 
     registry, group = _shards(settings, files)
@@ -327,7 +409,7 @@ def erase(settings: Settings, files: tuple[Path, ...], dry_run: bool, lift: bool
 
     An ID is written type:value, as in email:jane@example.com; - reads it from standard input. The receipt comes on
     profile-changes, with the printed id of the request."""
-    from pipeline.core.explain import UnknownIdentifier
+    from pipeline.core.explain.known import UnknownIdentifier
     from pipeline.privacy import held, preview
 
     if dry_run:
@@ -362,17 +444,17 @@ def _given(id: str) -> str:
 
 def _shards(settings: Settings, files: tuple[Path, ...]) -> tuple[Registry, Group]:
     """The shards after files of touchpoints, or as the state topic has them."""
-    from pipeline.explain import from_files
+    from pipeline.shards import from_files, from_state
 
     if not files:
-        return _from_state(settings)
+        return _by_state(settings, lambda settings, registry: (registry, from_state(settings, registry)))
     registry = _registry(settings, None, 1)
     return registry, from_files(files, registry)
 
 
 @selvedge.group()
 def policy() -> None:
-    """Check policies."""
+    """Check policies, and see what a change would do."""
 
 
 @policy.command("check")
@@ -382,6 +464,32 @@ def policy_check(file: Path) -> None:
     from pipeline.core.policy import dump
 
     click.echo(dump(_policy(file)), nl=False)
+
+
+@policy.command("diff")
+@with_settings
+@click.option("--until", type=Time(), default=0, help="Let time pass up to TIME; later records are not read.")
+@click.option("--format", "shape", default="text", show_default=True, type=click.Choice(["text", "json"]))
+@click.option("--samples", default=5, show_default=True, type=click.IntRange(0), help="So many of each kind are told.")
+@click.argument("old", type=EXISTING)
+@click.argument("new", type=EXISTING)
+@FILES
+def policy_diff(
+    settings: Settings, until: int, shape: str, samples: int, old: Path, new: Path, files: tuple[Path, ...]
+) -> None:
+    """Replay a history (touchpoints in FILES…) under the policies OLD and NEW and say what would differ.
+
+    Persons merged, split and moved; triggers fired, suppressed or not any more, with the reasons; changed keys, and
+    which of them need `selvedge rebuild`. Nothing is written. An empty file is the default policy."""
+    import msgspec
+
+    from pipeline.core.policy_diff import text
+    from pipeline.policy_diff import diff
+
+    before, after, secret = _policy(old), _policy(new), _secret(settings)
+    with progress(2 * _size(files), "replay twice") as advance:
+        found = diff(before, after, secret, files, until=until, samples=samples, progress=advance)
+    click.echo(msgspec.json.format(msgspec.json.encode(found)) + b"\n" if shape == "json" else text(found), nl=False)
 
 
 @selvedge.command()
@@ -495,11 +603,15 @@ def _size(files: Iterable[Path]) -> int:
 
 
 def _registry(settings: Settings, policy_path: Path | None, shards: int | None) -> Registry:
-    from pipeline.core.identifiers import PUBLIC_KEY, Registry
+    from pipeline.core.identifiers import Registry
 
-    return Registry(
-        _policy(policy_path or settings.policy_path), settings.hash_key() or PUBLIC_KEY, shards or settings.shards
-    )
+    return Registry(_policy(policy_path or settings.policy_path), _secret(settings), shards or settings.shards)
+
+
+def _secret(settings: Settings) -> bytes:
+    from pipeline.core.identifiers import PUBLIC_KEY
+
+    return settings.hash_key() or PUBLIC_KEY
 
 
 def _policy(file: Path | None) -> Policy:

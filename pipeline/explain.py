@@ -1,96 +1,92 @@
-"""`selvedge explain`: the evidence about identifiers, from the state topic or from files of touchpoints.
+"""`selvedge explain`: what is known of identifiers, from a running system, from a replay, or from files of touchpoints.
 
 Only looks: nothing is claimed, committed or written. What a worker is reading at this moment may not be in yet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.core.explain import Explanation, UnknownIdentifier
-from pipeline.core.explain import explain as explained
-from pipeline.core.fragment import Fragment
-from pipeline.core.group import Group
-from pipeline.core.identifiers import Registry, Unusable
-from pipeline.core.touchpoint import Id, Touchpoint
-from pipeline.dialects import Reader
+import cramjam
+
+from pipeline import shards
+from pipeline.core import policy as policies
+from pipeline.core import state
+from pipeline.core.explain import evidence
+from pipeline.core.explain.graph import graph, graphml
+from pipeline.core.explain.known import Known
+from pipeline.core.explain.picture import svg
+from pipeline.core.explain.records import Explanation, to_json
+from pipeline.core.explain.text import text
+from pipeline.core.fragment_rows import decode_fragment
+from pipeline.core.identifiers import Registry
+from pipeline.core.policy import Policy
+from pipeline.core.policy_changes import changes
+from pipeline.core.touchpoint import Id
+from pipeline.replay import EVIDENCE
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
 
 
-def from_files(paths: Sequence[Path], registry: Registry) -> Group:
-    """The shards after all touchpoints of the files. What a reader refuses is passed over."""
-    group = _group(registry)
-    for number in range(registry.shards):
-        group.add(number)
-    clock = 0
-    for touchpoint in _touchpoints(paths, Reader(registry)):
-        clock = max(clock, touchpoint.received)
-        group.touch(registry.home(touchpoint.ids[0]) if touchpoint.ids else 0, touchpoint)
-    group.drain(clock, clock)
-    return group
+FRAGMENTS = b"F"
+"""What the keys of their state rows begin with."""
 
 
-def from_state(settings: Settings, registry: Registry) -> Group:
-    """The shards as the state topic has them. Raises StateError if another hash key or policy made them."""
+class CannotExplain(Exception):
+    """There is nothing to explain from; the message says what is missing."""
+
+
+def from_files(paths: Sequence[Path], registry: Registry, progress: Callable[[int], None] | None = None) -> Known:
+    """What is known after all touchpoints of the files. What a reader refuses is passed over."""
+    return Known(shards.from_files(paths, registry, progress).fragments(), registry)
+
+
+def from_directory(directory: Path, secret: bytes) -> Known:
+    """What a replay left in its directory, with the policy that it was made with. Raises CannotExplain."""
+    file = directory / EVIDENCE
+    if not file.exists():
+        raise CannotExplain(f"{directory} has no {EVIDENCE}: it was not written by `selvedge replay` of this version")
+    try:
+        found = evidence.decode(bytes(cramjam.zstd.decompress(file.read_bytes())))
+    except (cramjam.DecompressionError, evidence.UnreadableEvidence) as error:
+        raise CannotExplain(f"{file}: {error}") from None
+    registry = Registry(policies.load(found.policy), secret)
+    if found.key_check != registry.key_check:
+        raise CannotExplain(f"{file} was made with another hash key: set SELVEDGE_HASH_KEY_FILE to that one")
+    return Known(found.fragments, registry)
+
+
+def from_state(settings: Settings, registry: Registry) -> Known:
+    """What the state topic has. Raises StateError if another hash key or policy made it."""
     from pipeline.kafka.look import state_rows
 
-    group = _group(registry)
-    for number, rows in enumerate(state_rows(settings, registry.shards)):
-        group.add(number, rows.items())
-    return group
+    found = state_rows(settings, registry.shards, FRAGMENTS + state.KEY)
+    for rows in found:
+        if state.KEY in rows:
+            state.check(rows[state.KEY], registry)
+    fragments = (decode_fragment(row) for rows in found for key, row in rows.items() if key[:1] == FRAGMENTS)
+    return Known(fragments, registry)
 
 
-def explain(group: Group, registry: Registry, one: str, other: str | None = None) -> Explanation:
-    """Explains identifiers given as `type:value`, or by their canonical text. Raises UnknownIdentifier."""
-    names = [known(group, registry, text) for text in (one, other) if text is not None]
-    fragments = {fragment.id: fragment for name in names for fragment in cluster(group, name)}
-    return explained(fragments.values(), registry, *names)
+def under(known: Known, policy: Policy, secret: bytes) -> Known:
+    """The same under another policy. Raises CannotExplain if that would fold touchpoints in another way."""
+    keys = ", ".join(change.key for change in changes(known.registry.policy, policy) if change.fold)
+    if keys:
+        raise CannotExplain(
+            f"{keys}: decides how touchpoints are folded, so that only a history shows what would differ: "
+            "give its files with --input"
+        )
+    return known.under(Registry(policy, secret))
 
 
-def cluster(group: Group, name: Id) -> Iterator[Fragment]:
-    """The fragments that may belong together with an identifier."""
-    root = root_of(group, name)
-    shard = group.home(root)
-    for member in shard.roots.clusters[root]:
-        fragment = shard.fragment(member)
-        if fragment is not None:
-            yield fragment
-
-
-def root_of(group: Group, name: Id) -> Id:
-    root, beyond = group.home(name).index.climb(name)
-    while beyond is not None:
-        root, beyond = group.home(beyond).index.climb(beyond)
-    return root
-
-
-def known(group: Group, registry: Registry, text: str) -> Id:
-    """The identifier that was meant by `type:value`. Raises UnknownIdentifier."""
-    type, _, value = text.partition(":")
-    try:
-        meant = registry.identify(type, value).id
-    except Unusable:
-        meant = None
-    for name in (meant, Id(text)):
-        if name is not None and group.home(name).index.nodes.get(name) is not None:
-            return name
-    raise UnknownIdentifier(f"{text} was never seen (an identifier is written type:value)")
-
-
-def _group(registry: Registry) -> Group:
-    return Group(registry, "replay", durable=False, documents=False)
-
-
-def _touchpoints(paths: Iterable[Path], reader: Reader) -> Iterator[Touchpoint]:
-    for path in paths:
-        clock = 0
-        with path.open("rb") as lines:
-            for line in lines:
-                for read in reader.read(line.rstrip(b"\r\n"), None, fallback=clock):
-                    if isinstance(read, Touchpoint):
-                        clock = read.received
-                        yield read
+def shown(known: Known, found: Explanation, asked: Sequence[Id], shape: str) -> str:
+    """shape: text, json, graphml or svg."""
+    if shape == "json":
+        return to_json(found).decode() + "\n"
+    if shape == "text":
+        return text(found)
+    drawn = graph(known, *asked)
+    return graphml(drawn) if shape == "graphml" else svg(drawn)

@@ -15,7 +15,7 @@ from pipeline.core.grouping import PersonIds, grouping
 from pipeline.core.identifiers import Registry
 from pipeline.core.privacy import to_suppress, touchpoints_in
 from pipeline.core.seat import Seat
-from pipeline.explain import known, root_of
+from pipeline.shards import known, root_of
 
 
 class Held(NamedTuple):

@@ -1,8 +1,8 @@
 """`selvedge replay`: files of touchpoints in, files of outputs out; the core without Kafka.
 
 Files are JSON lines or Parquet (by the ending .parquet), read in the order of received time, then file, then line.
-Compacted topics are written as their final state, sorted by key; the others as every record in order. The same input
-gives the same bytes for the same number of shards.
+Compacted topics are written as their final state, sorted by key; the others as every record in order; what `explain`
+needs as `evidence.zst`. The same input gives the same bytes for the same number of shards.
 """
 
 from __future__ import annotations
@@ -13,15 +13,19 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+import cramjam
 import msgspec
 
 from pipeline.core.effects import Output
+from pipeline.core.explain import evidence
 from pipeline.core.identifiers import Registry
 from pipeline.core.replay import Replay
 from pipeline.core.touchpoint import Rejected, Touchpoint
 from pipeline.dialects import Reader
 
 COMPACTED = ("profiles", "identities")
+EVIDENCE = "evidence.zst"
+"""What `explain` reads of a run."""
 HISTORIES = ("profile-changes", "triggers", "dead-letters")
 ON_REQUEST = "access-reports"
 """A file only where somebody asked."""
@@ -109,6 +113,27 @@ def replay(
     written."""
     writer = Writer(directory, final=final)
     run = Replay(registry, writer.output, final=final)
+    try:
+        records = run_through(run, paths, registry, writer.dead_letter, until=until, progress=progress)
+    finally:
+        writer.close()
+    if parquet:
+        _to_parquet(directory)
+    (directory / EVIDENCE).write_bytes(bytes(cramjam.zstd.compress(evidence.encode(run.group.fragments(), registry))))
+    return Summary(records, run.counts, run.clock)
+
+
+def run_through(
+    run: Replay,
+    paths: Sequence[Path],
+    registry: Registry,
+    refused: Callable[[Rejected, bytes], None],
+    *,
+    until: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> int:
+    """Feeds a run with all records of the files up to `until` and finishes it; how many there were. refused: takes what
+    was rejected, with its record."""
     records = read = reported = 0
     gc.disable()
     try:
@@ -121,19 +146,16 @@ def replay(
                 rejected = result if isinstance(result, Rejected) else run.touch(result)
                 if rejected is not None:
                     run.count(f"dead_letters.{rejected.code}")
-                    writer.dead_letter(rejected, record.text)
+                    refused(rejected, record.text)
             if progress is not None and read - reported >= PROGRESS_EVERY:
                 reported = read
                 progress(read)
         run.finish(until)
     finally:
         gc.enable()
-        writer.close()
-    if parquet:
-        _to_parquet(directory)
     if progress is not None:
         progress(read)
-    return Summary(records, run.counts, run.clock)
+    return records
 
 
 def _merged(paths: Sequence[Path], registry: Registry) -> Iterator[Record]:

@@ -160,6 +160,61 @@ def test_explain_of_an_identifier_that_was_never_seen_is_an_error(shop: Path) ->
     assert "cookie:nobody" in error_of(selvedge("explain", "--input", str(shop), "cookie:nobody"))
 
 
+def test_explain_of_no_identifier_is_wrong_usage_and_suggests_one(shop: Path) -> None:
+    done = selvedge("explain", "--input", str(shop), SHOWCASE.cookie)
+    assert done.returncode == 2
+    assert f"did you mean cookie:{SHOWCASE.cookie}?" in done.stderr
+
+
+def test_explain_says_the_same_from_a_replay_as_from_its_history(shop: Path, tmp_path: Path) -> None:
+    name = f"cookie:{SHOWCASE.cookie}"
+    replayed = selvedge("replay", "--shards", "3", "--final", "--output", str(tmp_path), str(shop))
+    assert replayed.returncode == 0, replayed.stderr
+    assert (
+        selvedge("explain", "--input", str(tmp_path), name).stdout
+        == selvedge("explain", "--input", str(shop), name).stdout
+    )
+    assert "not both" in selvedge("explain", "--input", str(tmp_path), "--input", str(shop), name).stderr
+    assert "--input" in error_of(
+        selvedge("explain", "--input", str(tmp_path), "--policy", _toml(tmp_path, "order = ['cookie']"), name)
+    )
+
+
+def test_explain_from_a_directory_that_no_replay_wrote_says_so(tmp_path: Path) -> None:
+    assert "was not written by `selvedge replay`" in error_of(selvedge("explain", "--input", str(tmp_path), "cookie:x"))
+
+
+def test_explain_draws_and_looks_under_another_policy(shop: Path, tmp_path: Path) -> None:
+    picture, name = tmp_path / "person.svg", f"cookie:{SHOWCASE.cookie}"
+    done = selvedge("explain", "--input", str(shop), "--format", "svg", "--output", str(picture), name)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert picture.read_text().startswith("<svg")
+    assert "<graphml" in selvedge("explain", "--input", str(shop), "--format", "graphml", name).stdout
+    stricter = _toml(tmp_path, "person_max = 1")
+    assert "would leave" in selvedge("explain", "--input", str(shop), "--policy", stricter, name).stdout
+
+
+def _toml(directory: Path, identity: str) -> str:
+    file = directory / "other.toml"
+    file.write_text(f"[identity]\n{identity}\n")
+    return str(file)
+
+
+def test_policy_diff_tells_before_it_is_applied_who_and_what_would_change(shop: Path, tmp_path: Path) -> None:
+    old, new = tmp_path / "old.toml", tmp_path / "new.toml"
+    old.write_text("")
+    new.write_text("[identity]\nperson_max = 2\nfold_case = ['cookie']\n[triggers]\nrequire_consent = false\n")
+    told = selvedge("policy", "diff", str(old), str(new), str(shop))
+    assert told.returncode == 0, told.stderr
+    assert 'identity.fold_case: [] -> ["cookie"]  [fold]' in told.stdout
+    assert "selvedge rebuild" in told.stdout
+    found = json.loads(selvedge("policy", "diff", "--format", "json", str(old), str(new), str(shop)).stdout)
+    assert found["rebuild"]
+    assert found["persons"]["split"] > 0
+    assert {(one["before"], one["after"]) for one in found["triggers"]} >= {("suppressed", "fired")}
+    assert "Nothing would differ." in selvedge("policy", "diff", str(old), str(old), str(shop)).stdout
+
+
 def test_a_file_that_cannot_be_written_is_one_line(shop: Path) -> None:
     line = error_of(selvedge("replay", "--output", str(shop / "below"), str(shop)))
     assert str(shop) in line

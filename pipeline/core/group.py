@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from pipeline.core import mail, state
 from pipeline.core.cause import Watch
 from pipeline.core.effects import Effects, Output
 from pipeline.core.events import LIFTED, PRIVACY
+from pipeline.core.fragment import Fragment
+from pipeline.core.grouping import PersonIds
 from pipeline.core.identifiers import Registry
 from pipeline.core.mail import EVERYBODY, Empty, Lift, Mail, Request, Touch
 from pipeline.core.settle import Clock, Settler
@@ -43,6 +45,16 @@ class Group:
     def home(self, name: Id) -> Shard:
         """The shard at which an identifier is at home, to look at."""
         return self._shards[self._registry.home(name)]
+
+    def fragments(self) -> Iterator[Fragment]:
+        """All fragments of these shards, to look at."""
+        for shard in self._shards.values():
+            yield from shard.fragments()
+
+    def persons(self) -> Iterator[PersonIds]:
+        """All persons of these shards, to look at."""
+        for settler in self._settlers.values():
+            yield from settler.persons()
 
     def add(self, number: int, rows: Iterable[tuple[bytes, bytes]] = ()) -> None:
         """Takes over a shard from its state rows. Raises StateError if they were made with another hash key or with

@@ -19,12 +19,13 @@ _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 def written(policy: msgspec.Struct) -> str:
     """One table for each section."""
     return "\n".join(
-        f"[{section}]\n" + "".join(f"{key} = {value}\n" for key, value in _keys(getattr(policy, section)))
+        f"[{section}]\n" + "".join(f"{key} = {value}\n" for key, value in keys_of(getattr(policy, section)))
         for section in policy.__struct_fields__
     )
 
 
-def _keys(section: msgspec.Struct) -> list[tuple[str, str]]:
+def keys_of(section: msgspec.Struct) -> list[tuple[str, str]]:
+    """Each key with its value as TOML."""
     return [
         (field.name, _value(getattr(section, field.name), _is_duration(field.type)))
         for field in msgspec.structs.fields(section)
@@ -49,7 +50,7 @@ def _value(value: Any, duration: bool = False) -> str:
     if isinstance(value, Hours):
         return f'"{hours_text(value)}"'
     if isinstance(value, msgspec.Struct):
-        return _table(dict(_keys(value)))
+        return _table(dict(keys_of(value)))
     if isinstance(value, dict):
         return _table({key: _value(one) for key, one in value.items()})
     return "[" + ", ".join(_value(one, duration) for one in value) + "]"

@@ -45,6 +45,14 @@ class Rows(Generic[T]):
             row = self._hot[name] = self._decode(encoded)
         return row
 
+    def all(self) -> Iterator[T]:
+        """Every row, decoded, in no order; the cache is left as it is."""
+        hot = set(map(self._key, self._hot))
+        yield from self._hot.values()
+        for key, row in self._rows.items():
+            if key not in hot:
+                yield self._decode(row)
+
     def put(self, name: Id, row: T) -> None:
         """Stores a new row, or notes that a row got from here was changed in place."""
         self._hot[name] = row

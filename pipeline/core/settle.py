@@ -106,6 +106,12 @@ class Settler:
             return True
         return cause.judge and root in self._roots.watched
 
+    def persons(self) -> Iterator[PersonIds]:
+        """All persons as they are now."""
+        for root, members in self._roots.clusters.items():
+            grouped = self._groupings.get(root) or grouping(members, self._fragment, self._registry)
+            yield from grouped.groups
+
     def finish(self, now: int) -> None:
         """Views every profile once more and publishes what changed."""
         for root in self._roots.clusters:

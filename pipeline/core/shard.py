@@ -106,6 +106,10 @@ class Shard:
         """The newest version known here of a fragment of a cluster of this shard."""
         return (self._fragments if self._home(name) == self._number else self._replicas).get(name)
 
+    def fragments(self) -> Iterator[Fragment]:
+        """All fragments at home here."""
+        return self._fragments.all()
+
     # -- rows --------------------------------------------------------------------------------------------------------
 
     def forget(self) -> None:

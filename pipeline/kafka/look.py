@@ -19,8 +19,9 @@ WAIT_S = 1.0
 Rows = dict[bytes, bytes]
 
 
-def state_rows(settings: Settings, shards: int) -> list[Rows]:
-    """The core's rows of each shard, by key. Raises KafkaException for what is not passing."""
+def state_rows(settings: Settings, shards: int, kinds: bytes | None = None) -> list[Rows]:
+    """The core's rows of each shard, by key. kinds: first bytes of the keys wanted; None: all. Raises KafkaException
+    for what is not passing."""
     rows: list[Rows] = [{} for _ in range(shards)]
     waiting = set(range(shards))
     reader = committed_reader(settings)
@@ -30,7 +31,7 @@ def state_rows(settings: Settings, shards: int) -> list[Rows]:
             for message in reader.consume(BATCH_MAX, WAIT_S):
                 shard, error = message.partition() or 0, message.error()
                 if error is None:
-                    _put(rows[shard], message.key(), message.value())
+                    _put(rows[shard], message.key(), message.value(), kinds)
                 elif error.code() == KafkaError._PARTITION_EOF:
                     waiting.discard(shard)
                 elif not error.retriable():
@@ -40,8 +41,8 @@ def state_rows(settings: Settings, shards: int) -> list[Rows]:
     return rows
 
 
-def _put(rows: Rows, key: Any, value: Any) -> None:
-    if key.startswith(SHELL):
+def _put(rows: Rows, key: Any, value: Any, kinds: bytes | None) -> None:
+    if key.startswith(SHELL) or (kinds is not None and key[:1] not in kinds):
         return
     if value is None:
         rows.pop(key, None)
