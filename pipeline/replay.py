@@ -23,7 +23,7 @@ from pipeline.core.replay import Replay
 from pipeline.core.touchpoint import Rejected, Touchpoint
 from pipeline.dialects import Reader
 
-COMPACTED = ("profiles", "identities")
+COMPACTED = ("profiles", "identities", "products")
 EVIDENCE = "evidence.zst"
 """What `explain` reads of a run."""
 HISTORIES = ("profile-changes", "triggers", "dead-letters")

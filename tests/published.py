@@ -22,6 +22,7 @@ class Published:
     def __init__(self, outputs: Iterable[Output] = ()) -> None:
         self.profiles: dict[str, Document] = {}
         self.identities: dict[Id, Document] = {}
+        self.products: dict[str, Document] = {}
         self.changes: list[Document] = []
         self.triggers: list[Document] = []
         self._events: set[tuple[str, str]] = set()
@@ -34,6 +35,9 @@ class Published:
             self._profile(output.key, value)
         elif output.topic == "identities":
             self.identities[Id(output.key)] = value
+        elif output.topic == "products":
+            self._once(output)
+            self._product(output.key, value)
         elif output.topic == "profile-changes":
             self._once(output)
             self.changes.append(value)
@@ -48,6 +52,14 @@ class Published:
         assert value["profile_id"] == key
         assert before is None or value["revision"] > before["revision"], f"the revision of {key} does not rise"
         self.profiles[key] = value
+
+    def _product(self, key: str, value: Document | None) -> None:
+        assert self.products.get(key) != value, f"{key} is published without a change"
+        if value is None:
+            del self.products[key]
+        else:
+            assert value["sku"] == key
+            self.products[key] = value
 
     def _once(self, output: Output) -> None:
         event = (output.topic, output.event)

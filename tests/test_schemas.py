@@ -45,6 +45,7 @@ TOPICS = {
     "identities": "identity",
     "profile-changes": "profile-change",
     "triggers": "trigger",
+    "products": "product",
     "dead-letters": "dead-letter-row",
 }
 WRITTEN = sorted(TOPICS.values())
@@ -65,6 +66,13 @@ ASKED = [
     for request in ((b"ask", b"access_requested", b"09"), (b"erase", b"erasure_requested", b"10"))
 ]
 """Requests of the owner of HINTED."""
+FACTS = [
+    b"""{"specversion":"1.0","id":"%b","source":"server/erp","type":"%b.changed","time":"2026-03-02T08:00:00Z",
+"data":{"items":[{"sku":"S","%b":"7","currency":"JPY"}]}}"""
+    % (type, type, type)
+    for type in (b"price", b"stock")
+]
+"""Of the catalogue, in a currency that is not the policy's."""
 FORMATS = FormatChecker(formats=("date", "uuid"))
 
 Records = dict[str, list[dict[str, Any]]]
@@ -116,8 +124,9 @@ def rare() -> dict[str, Records]:
 
 def published(registry: Registry) -> Records:
     records: Records = {name: [] for name in (*WRITTEN, *ON_REQUEST.values())}
-    hinted = [one for one in Reader(registry).read(HINTED, None) if isinstance(one, Touchpoint)]
-    asked = [one for line in ASKED for one in Reader(registry).read(line, None) if isinstance(one, Touchpoint)]
+    read = Reader(registry).read
+    hinted = [one for line in (HINTED, *FACTS) for one in read(line, None) if isinstance(one, Touchpoint)]
+    asked = [one for line in ASKED for one in read(line, None) if isinstance(one, Touchpoint)]
     for touchpoints in (histories.history(Random(4), 60, registry), hinted, hinted + asked):
         for output in core.replay(touchpoints, registry, until=histories.START + times.DAY):
             if output.value is not None:

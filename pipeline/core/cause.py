@@ -35,10 +35,12 @@ class Cause:
         self.alarms.update(other.alarms)
 
 
-class Watch:
+class Watched:
     """Identifiers whose facts may change triggers at once. carts: in clusters with carts. contested: in clusters whose
-    persons may change with each newer sighting. Facts and roots may be at different shards: they have one in common."""
+    persons may change with each newer sighting. Facts and roots may be at different shards: they have one in common.
+    announced: newest time of a price or a stock."""
 
     def __init__(self) -> None:
         self.carts: set[Id] = set()
         self.contested: set[Id] = set()
+        self.announced = 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pipeline.core.catalogue.catalogue import Catalogue
 from pipeline.core.facts.struck import emptied, strike
 from pipeline.core.folding import Folding
 from pipeline.core.mail import Empty, Lift, Link, Mail, Request, Strike, Suppress
@@ -28,9 +29,11 @@ class Erasing:
         folding: Folding,
         roots: Roots,
         suppressions: Suppressions,
+        catalogue: Catalogue,
         post: Callable[[Mail], None],
     ) -> None:
         self._index, self._folding, self._roots = index, folding, roots
+        self._catalogue = catalogue
         self._suppressions, self._hints, self._post = suppressions, folding.hints, post
 
     def request(self, message: Request) -> None:
@@ -52,9 +55,11 @@ class Erasing:
     def empty(self, message: Empty) -> None:
         """Forgets all that was folded at an anchor; those who were seen with a suppressed one forget it, too."""
         name = message.to
+        self._catalogue.forget(name)
         fragment = self._folding.fragments.get(name)
         if fragment is not None:
             self._hints.forget(name, fragment.hints)
+            self._folding.asking.forget(fragment)
             self._folding.put_identity(emptied(fragment))
         if name in self._suppressions:
             for anchor in self._index.node(name).anchors:

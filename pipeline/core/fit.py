@@ -85,6 +85,8 @@ _AGES: Final[dict[str, Callable[[Any, Any], Any]]] = {
     "stores": lambda number, _: number,
     "sizes": lambda _, sizes: sizes.time,
     "bounces": lambda _, bounce: bounce.time,
+    "offers": lambda _, offered: offered.wanted,
+    "subscriptions": lambda _, known: known[-1].time,
 }
 _LISTS: Final = ("wished", "views", "visits", "touches")
 """Members in the order of time."""

@@ -16,6 +16,7 @@ from pipeline.core.facts.bounded import drop_oldest
 from pipeline.core.facts.carts import fold_basket, fold_cart
 from pipeline.core.facts.consents import fold_consent, fold_revocation
 from pipeline.core.facts.messages import fold_bounce, fold_message
+from pipeline.core.facts.offers import fold_subscription, want
 from pipeline.core.facts.orders import fold_mark, fold_placed, fold_return, fold_updated
 from pipeline.core.facts.sightings import has_seen, note_hints, note_time, see_again, see_first
 from pipeline.core.facts.sizes import fold_sizes
@@ -111,32 +112,49 @@ def _newest_veto(seen: list[tuple[int, int]]) -> int:
 
 def _fold_added(fragment: Fragment, tp: Touchpoint, registry: Registry) -> None:
     count_on_day(fragment, tp, registry, "cart_adds")
+    _fold_lines(fragment, tp, registry)
+
+
+def _fold_lines(fragment: Fragment, tp: Touchpoint, registry: Registry) -> None:
     fold_cart(fragment, tp, registry)
+    if tp.data.items:
+        want(fragment, tp, registry)
 
 
 def _fold_scan(fragment: Fragment, tp: Touchpoint, registry: Registry) -> None:
     fold_visit(fragment, tp, registry)
+    _fold_basket(fragment, tp, registry)
+
+
+def _fold_basket(fragment: Fragment, tp: Touchpoint, registry: Registry) -> None:
     fold_basket(fragment, tp, registry)
+    want(fragment, tp, registry)
+
+
+def _fold_wished(fragment: Fragment, tp: Touchpoint, registry: Registry) -> None:
+    fold_wish(fragment, tp, registry)
+    want(fragment, tp, registry)
 
 
 _FACTS: Final[dict[str, Facts]] = {
     "cart.item_added": _fold_added,
     "cart.item_removed": fold_cart,
-    "cart.snapshot": fold_cart,
-    "checkout.started": fold_cart,
-    "checkout.step": fold_cart,
+    "cart.snapshot": _fold_lines,
+    "checkout.started": _fold_lines,
+    "checkout.step": _fold_lines,
     "order.placed": fold_placed,
     "order.updated": fold_updated,
     "order.cancelled": fold_mark,
     "order.ready_for_pickup": fold_mark,
     "order.picked_up": fold_mark,
     "order.returned": fold_return,
-    "wishlist.item_added": fold_wish,
+    "wishlist.item_added": _fold_wished,
     "wishlist.item_removed": fold_wish,
     "list.shared": fold_list,
     "store.visited": fold_visit,
     "store.item_scanned": _fold_scan,
-    "store.basket_saved": fold_basket,
+    "store.basket_saved": _fold_basket,
+    "stock.subscribed": fold_subscription,
     "size.recorded": fold_sizes,
     "consent.changed": fold_consent,
     "message.sent": fold_message,

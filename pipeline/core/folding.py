@@ -9,16 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from pipeline.core.alarms import waits
-from pipeline.core.cause import Watch
+from pipeline.core.catalogue.asking import Act, Asking
+from pipeline.core.catalogue.catalogue import Catalogue
+from pipeline.core.cause import Watched
 from pipeline.core.dedup import Dedup
 from pipeline.core.events import ADDRESS, BASKET, CART, MESSAGE, ORDER, UNLINKED, WISHLIST
+from pipeline.core.facts.offers import take
 from pipeline.core.facts.sightings import weaker_since
 from pipeline.core.fold import fold
 from pipeline.core.fragment import Fragment, Sighting, ids_of, set_key
 from pipeline.core.fragment_rows import received_before, rows_of
 from pipeline.core.hints import Hints
 from pipeline.core.identifiers import Registry
-from pipeline.core.mail import Link, Mail, Report, Shared
+from pipeline.core.mail import Link, Mail, Offer, Report, Shared
 from pipeline.core.timers import earlier
 from pipeline.core.times import SECOND
 from pipeline.core.touchpoint import Id, Touchpoint
@@ -42,14 +45,18 @@ class Folding:
         self,
         registry: Registry,
         index: Index,
-        watch: Watch,
+        watched: Watched,
+        catalogue: Catalogue,
         post: Callable[[Mail], None],
         count: Callable[[str], None],
         *,
         durable: bool,
     ) -> None:
         self._registry, self._index, self._post, self._count = registry, index, post, count
-        self._watched, self._contested = watch.carts, watch.contested
+        self._watched, self._contested = watched.carts, watched.contested
+        self._all_watched = watched
+        self.asking = Asking(registry, post, catalogue)
+        self._acts = self.asking.acts
         self.fragments = rows_of(registry, durable=durable)
         self.hints = Hints(registry, durable=durable)
         self.dedup = Dedup(registry.policy.identity.dedup_window, durable=durable)
@@ -97,6 +104,9 @@ class Folding:
         wait = self._waits.get(touchpoint.type)
         if wait is not None:
             self._arm(anchor, max(touchpoint.time + wait, -(-touchpoint.received // SECOND) * SECOND))
+        act = self._acts.get(touchpoint.type)
+        if act is not None:
+            self._act(act, fragment, touchpoint)
         told = ids[1:] if fragment.hub and first else overtaken
         if (new or told) and not vetoed:
             self._link(fragment, new, told, touchpoint)
@@ -149,6 +159,29 @@ class Folding:
             if fragment.received
             < now - ((retention.known if names_somebody(fragment.id) else retention.anonymous) or now)
         ]
+
+    # -- prices and stocks -------------------------------------------------------------------------------------------
+
+    def _act(self, act: Act, fragment: Fragment, touchpoint: Touchpoint) -> None:
+        """A price that is known already may be later than the touchpoint that makes it matter."""
+        asked = self.asking.asked
+        act(fragment, touchpoint)
+        if self.asking.asked > asked and touchpoint.time <= self._all_watched.announced:
+            self.urgent = True
+
+    def offered(self, message: Offer) -> None:
+        """Prices and stocks of an SKU: deadlines are at the times of these facts."""
+        fragment = self.fragments.get(message.to)
+        if fragment is None:
+            return
+        new = take(fragment, message.sku, message.prices, message.stocks)
+        if new:
+            fragment.version += 1
+            self.fragments.put(fragment.id, fragment)
+            self._changed.setdefault(fragment.id, "")
+            self._judged.add(fragment.id)
+        for fact in new:
+            self._arm(fragment.id, max(fact.time + self._grace, -(-fact.received // SECOND) * SECOND))
 
     # -- who was seen with whom --------------------------------------------------------------------------------------
 

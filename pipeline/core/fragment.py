@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from pipeline.core.catalogue.facts import Price, Stock
 from pipeline.core.touchpoint import Id
 
 
@@ -196,6 +197,28 @@ class Wish(msgspec.Struct, array_like=True, gc=False, frozen=True):
     received: int
     sku: str
     line: Line | None = None
+    store: str | None = None
+
+
+class Subscription(msgspec.Struct, array_like=True, gc=False, frozen=True):
+    """Somebody wants to be told when a product is back. line: the product as it was named."""
+
+    time: int
+    event: str
+    source: str
+    received: int
+    channel: str
+    line: Line
+
+
+class Offered(msgspec.Struct, array_like=True, gc=False):
+    """What is known of an SKU that the fragment wants to know of. wanted: when it was last put somewhere. prices,
+    stocks: the newest by (time, event, source). asked: the SKU's home was asked for them."""
+
+    wanted: int
+    prices: list[Price] = []
+    stocks: list[Stock] = []
+    asked: bool = False
 
 
 class SharedList(msgspec.Struct, array_like=True, gc=False, frozen=True):
@@ -330,6 +353,12 @@ class Fragment(msgspec.Struct, array_like=True, gc=False):
     """How many touchpoints said more than that somebody was there or looked at a product."""
     bounces: dict[str, Bounce] = {}
     """Identifiers, and `type:value` of unverified contacts, that messages cannot be sent to."""
+    offers: dict[str, Offered] = {}
+    """SKUs in carts, in store baskets, on the wish list and subscribed to: the last 200."""
+    subscriptions: dict[str, list[Subscription]] = {}
+    """SKU -> the newest 8, by (time, event, source)."""
+    counted: dict[str, tuple[int, str]] = {}
+    """SKU -> day and store under which its home counts the wish of this fragment."""
 
 
 def set_key(ids: tuple[Id, ...]) -> str:

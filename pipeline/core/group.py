@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 
 from pipeline.core import mail, state
-from pipeline.core.cause import Watch
+from pipeline.core.catalogue.said import announced
+from pipeline.core.cause import Watched
 from pipeline.core.effects import Effects, Output
 from pipeline.core.events import LIFTED, PRIVACY
 from pipeline.core.fragment import Fragment
@@ -31,7 +32,7 @@ class Group:
         self._durable, self._documents = durable, documents
         self._shards: dict[int, Shard] = {}
         self._settlers: dict[int, Settler] = {}
-        self._watch = Watch()
+        self._watched = Watched()
         self._local: deque[tuple[int, Mail]] = deque()
         self._effects = Effects()
         self._touched = 0
@@ -59,7 +60,9 @@ class Group:
     def add(self, number: int, rows: Iterable[tuple[bytes, bytes]] = ()) -> None:
         """Takes over a shard from its state rows. Raises StateError if they were made with another hash key or with
         another policy as far as that decides how touchpoints are folded."""
-        shard = Shard(number, self._registry, self._post, self._count, self._watch, self._reject, durable=self._durable)
+        shard = Shard(
+            number, self._registry, self._post, self._count, self._watched, self._reject, durable=self._durable
+        )
         made = None
         others = []
         for key, row in rows:
@@ -84,10 +87,9 @@ class Group:
         self._shards[number], self._settlers[number] = removed
 
     def touch(self, shard: int, touchpoint: Touchpoint) -> Rejected | None:
-        """A touchpoint read from a shard's partition; why not, if it may not come in. Facts without identifiers are
-        counted."""
+        """A touchpoint read from a shard's partition; why not, if it may not come in."""
         if not touchpoint.ids:
-            self._count("catalogue_facts")
+            self._announce(shard, touchpoint)
             return None
         suppressions = self._shards[shard].suppressions
         if suppressions.since:
@@ -130,6 +132,14 @@ class Group:
             for shard in self._shards.values():
                 shard.suppressions.lift(keys)
 
+    def _announce(self, shard: int, touchpoint: Touchpoint) -> None:
+        """A fact without a person goes to its SKUs. A trigger may depend on it at once."""
+        self._count("catalogue_facts")
+        for message in announced(touchpoint):
+            self._post(message)
+        self._watched.announced = max(self._watched.announced, touchpoint.time)
+        self._shards[shard].folding.urgent = True
+
     def receive(self, shard: int, message: bytes) -> None:
         """A message read from a shard's mail partition."""
         self._local.append((shard, mail.decode(message)))
@@ -158,12 +168,15 @@ class Group:
     def _settle(self, now: int, caught_up_to: int) -> None:
         for settler in self._settlers.values():
             settler.settle(now, caught_up_to)
+        if self._documents:
+            self._publish_products(now)
 
     def finish(self, now: int) -> Effects:
-        """Views every profile once more."""
+        """Views every profile and every product once more."""
         self._run()
         for settler in self._settlers.values():
             settler.finish(now)
+        self._publish_products(now, last=True)
         return self._collect()
 
     @property
@@ -172,6 +185,7 @@ class Group:
         due = 0
         for shard in self._shards.values():
             due = earlier(due, earlier(shard.roots.timers.next(), shard.folding.next_alarm))
+            due = earlier(due, shard.catalogue.timers.next())
         return due or None
 
     def held(self) -> dict[str, tuple[int, int]]:
@@ -223,6 +237,14 @@ class Group:
 
     def _reject(self, rejected: Rejected) -> None:
         self._effects.rejected.append(rejected)
+
+    def _publish_products(self, now: int, *, last: bool = False) -> None:
+        for shard in self._shards.values():
+            shard.catalogue.publish(now, self._out, self._orders_of, last=last)
+
+    def _orders_of(self, sku: str) -> int | None:
+        shard = self._shards.get(self._registry.home(Id(sku)))
+        return None if shard is None else shard.catalogue.orders(sku)
 
     def _out(self, output: Output) -> None:
         self._effects.outputs.append(output)

@@ -119,6 +119,14 @@ def _received(fragment: Fragment, grace: int) -> Iterable[int]:
         for placed in (order.placed, *order.earlier):
             if placed is not None:
                 yield placed.received
+    for offered in fragment.offers.values():
+        for price in offered.prices:
+            yield price.received
+        for stock in offered.stocks:
+            yield stock.received
+    for subscriptions in fragment.subscriptions.values():
+        for subscription in subscriptions:
+            yield subscription.received
     for consents in fragment.consents.values():
         for consent in consents:
             yield consent.received

@@ -1,5 +1,6 @@
 """What one shard says to another. Each message is handled at the home of its `to`.
 
+An SKU and an order have a home as an identifier has: that of their text.
 Union-find by messages: x ≺ y is the registry's order; parents are always smaller than their children. `received` is
 the time at which the fact behind the message was received.
 """
@@ -10,6 +11,8 @@ from typing import Final
 
 import msgspec
 
+from pipeline.core.catalogue.deal import Back, State
+from pipeline.core.catalogue.facts import Price, Stock
 from pipeline.core.touchpoint import Id, Touchpoint
 
 EVERYBODY: Final = Id("")
@@ -124,7 +127,114 @@ class Strike(Message, frozen=True):
     name: Id
 
 
-Mail = Touch | Link | Shared | Unite | Adopt | Arrived | Report | Point | Request | Empty | Suppress | Lift | Strike
+class Announce(Message, frozen=True):
+    """A price or a stock (store: of which; empty: of all) of the SKU `to`."""
+
+    price: Price | None
+    stock: Stock | None
+    store: str
+
+
+class Watch(Message, frozen=True):
+    """The fragment of `anchor` holds the SKU `to`: it wants its prices and stocks, those known and those to come."""
+
+    anchor: Id
+
+
+class Unwatch(Message, frozen=True):
+    """The fragment of `anchor` wants to hear of the SKU `to` no more."""
+
+    anchor: Id
+
+
+class Offer(Message, frozen=True):
+    """Prices and stocks of an SKU for the fragment of `to`, which asked for them."""
+
+    sku: str
+    prices: list[Price]
+    stocks: list[Stock]
+
+
+class Dealt(Message, frozen=True):
+    """What was said of the order `to`: one of these."""
+
+    placed: State | None = None
+    updated: State | None = None
+    returned: tuple[int, Back] | None = None
+    cancelled: bool = False
+
+
+class Bought(Message, frozen=True):
+    """The order was placed with the identifier `to`: what had been viewed with it?"""
+
+    order: str
+    time: int
+
+
+class ViewedBefore(Message, frozen=True):
+    """SKUs that were viewed before the order `to`, with the newest time."""
+
+    skus: dict[str, int]
+
+
+class Credit(Message, frozen=True):
+    """How the contribution of an order to the SKU `to` changed; for ALL_ORDERS, of their number. sold:
+    (day, store, units)."""
+
+    orders: int
+    together: dict[str, int] = {}
+    seen: int = 0
+    bought: dict[str, int] = {}
+    sold: list[tuple[int, str, str]] = []
+
+
+class Wished(Message, frozen=True):
+    """A wish for the SKU `to` on that day and in that store (empty: none) came, or was taken back (by -1)."""
+
+    day: int
+    store: str
+    by: int
+
+
+class Ask(Message, frozen=True):
+    """How many orders hold the SKU `to`? The home of `sku` wants to know."""
+
+    sku: str
+
+
+class Answer(Message, frozen=True):
+    """So many orders hold `sku`, says its home to that of `to`."""
+
+    sku: str
+    orders: int
+
+
+Mail = (
+    Touch
+    | Link
+    | Shared
+    | Unite
+    | Adopt
+    | Arrived
+    | Report
+    | Point
+    | Request
+    | Empty
+    | Suppress
+    | Lift
+    | Strike
+    | Announce
+    | Watch
+    | Unwatch
+    | Offer
+    | Dealt
+    | Bought
+    | ViewedBefore
+    | Credit
+    | Wished
+    | Ask
+    | Answer
+)
 
 encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(Mail).decode

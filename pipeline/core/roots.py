@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from pipeline.core import seat as seats_of
-from pipeline.core.cause import Cause, Watch
+from pipeline.core.cause import Cause, Watched
 from pipeline.core.fragment import Fragment
 from pipeline.core.fragment_rows import rows_of, version_of
 from pipeline.core.identifiers import Registry
@@ -22,13 +22,13 @@ from pipeline.core.unionfind import Index
 
 
 class Roots:
-    """`post` sends a message. `watch`: of all shards of the process."""
+    """`post` sends a message. `watched`: of all shards of the process."""
 
     def __init__(
-        self, registry: Registry, index: Index, watch: Watch, post: Callable[[Mail], None], *, durable: bool
+        self, registry: Registry, index: Index, watched: Watched, post: Callable[[Mail], None], *, durable: bool
     ) -> None:
         self._registry, self._index, self._post = registry, index, post
-        self.watched, self.contested = watch.carts, watch.contested
+        self.watched, self.contested = watched.carts, watched.contested
         self.seats: Rows[Seat] = Rows(seats_of.encode, seats_of.decode, registry.key, durable=durable)
         self.replicas = rows_of(registry, durable=durable)
         self.clusters: dict[Id, list[Id]] = {}

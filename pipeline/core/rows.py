@@ -85,6 +85,10 @@ class Rows(Generic[T]):
         self.bytes -= len(self._rows.pop(self._key(name), b""))
         self._changed[name] = None
 
+    def list_keys(self) -> list[bytes]:
+        """Of all rows, in any order."""
+        return list(dict.fromkeys((*self._rows, *map(self._key, self._hot))))
+
     def load(self, key: bytes, row: bytes) -> None:
         self._store(key, row)
 

@@ -8,9 +8,11 @@ A root reads a fragment at home here directly; fragments from elsewhere are kept
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, Final
 
-from pipeline.core.cause import Watch
+from pipeline.core.catalogue.asking import views_of
+from pipeline.core.catalogue.catalogue import Catalogue
+from pipeline.core.cause import Watched
 from pipeline.core.erasing import Erasing
 from pipeline.core.folding import Folding
 from pipeline.core.fragment import Fragment
@@ -22,6 +24,7 @@ from pipeline.core.mail import (
     Lift,
     Link,
     Mail,
+    Offer,
     Point,
     Report,
     Request,
@@ -38,10 +41,12 @@ from pipeline.core.suppression import Suppressions
 from pipeline.core.touchpoint import Id, Rejected
 from pipeline.core.unionfind import Index
 
+KINDS: Final = ("nodes", "fragments", "replicas", "seats", "products", "watchers", "orders", "buyers")
+
 
 class Shard:
-    """`post` sends a message to the home of its addressee. `count` counts what metrics show. `watch`: of all shards of
-    the process. `reject` takes what may not come in."""
+    """`post` sends a message to the home of its addressee. `count` counts what metrics show. `watched`: of all shards
+    of the process. `reject` takes what may not come in."""
 
     def __init__(
         self,
@@ -49,7 +54,7 @@ class Shard:
         registry: Registry,
         post: Callable[[Mail], None],
         count: Callable[[str], None],
-        watch: Watch,
+        watched: Watched,
         reject: Callable[[Rejected], None],
         *,
         durable: bool = True,
@@ -60,12 +65,13 @@ class Shard:
         self.expired = 0
         """The day on which was last forgotten what is not to be kept."""
         self.index = Index(registry, number, post, durable=durable)
-        self.folding = Folding(registry, self.index, watch, post, count, durable=durable)
-        self.roots = Roots(registry, self.index, watch, post, durable=durable)
+        self.catalogue = Catalogue(registry, post, count, self._views_of, durable=durable)
+        self.folding = Folding(registry, self.index, watched, self.catalogue, post, count, durable=durable)
+        self.roots = Roots(registry, self.index, watched, post, durable=durable)
         self.moves = Moves(registry, self.index, self.folding.fragments, self.roots, post)
         self.suppressions = Suppressions(registry, durable=durable)
         self.hints = self.folding.hints
-        self._erasing = Erasing(self.index, self.folding, self.roots, self.suppressions, post)
+        self._erasing = Erasing(self.index, self.folding, self.roots, self.suppressions, self.catalogue, post)
         self.index.tell(born=self.roots.born, hub=self.folding.became_hub, lost=self.moves.lost)
         self._fragments, self._replicas = self.folding.fragments, self.roots.replicas
         self.touch = self.folding.touch
@@ -84,6 +90,8 @@ class Shard:
             Suppress: self._erasing.suppress,
             Lift: self._erasing.lift,
             Strike: self._erasing.strike,
+            Offer: self.folding.offered,
+            **self.catalogue.handlers,
         }
 
     def _touched(self, message: Touch) -> None:
@@ -99,8 +107,10 @@ class Shard:
         self._handlers[type(message)](message)
 
     def report(self) -> None:
-        """Sends each fragment that changed since the last call to its root."""
+        """Sends each fragment that changed since the last call to its root, prices and stocks to who watches them, and
+        what orders contribute to their SKUs."""
         self.folding.report(self.roots.mark)
+        self.catalogue.report()
 
     def fragment(self, name: Id) -> Fragment | None:
         """The newest version known here of a fragment of a cluster of this shard."""
@@ -109,6 +119,9 @@ class Shard:
     def fragments(self) -> Iterator[Fragment]:
         """All fragments at home here."""
         return self._fragments.all()
+
+    def _views_of(self, name: Id) -> Iterator[tuple[str, int]]:
+        return views_of(self._fragments.get(name))
 
     # -- rows --------------------------------------------------------------------------------------------------------
 
@@ -136,6 +149,7 @@ class Shard:
         """Takes the rows of the state topic (or of `collect`) into an empty shard."""
         takers: dict[bytes, Callable[[bytes, bytes], None]] = {kind: rows.load for kind, rows in self._kinds()}
         takers[b"S"] = self.roots.load_seat
+        takers[b"P"] = self.catalogue.load_product
         takers[b"D"] = self.folding.dedup.load
         takers[b"X"] = self.suppressions.load
         takers[b"H"] = self.hints.load
@@ -146,8 +160,9 @@ class Shard:
 
     def held(self) -> Iterator[tuple[str, int, int]]:
         """Kind, number and bytes of the rows held."""
-        for name, (_, rows) in zip(("nodes", "fragments", "replicas", "seats"), self._kinds(), strict=True):
+        for name, (_, rows) in zip(KINDS, self._kinds(), strict=True):
             yield name, len(rows), rows.bytes
 
     def _kinds(self) -> tuple[tuple[bytes, Rows[Any]], ...]:
-        return ((b"N", self.index.nodes), (b"F", self._fragments), (b"R", self._replicas), (b"S", self.roots.seats))
+        own = ((b"N", self.index.nodes), (b"F", self._fragments), (b"R", self._replicas), (b"S", self.roots.seats))
+        return (*own, *self.catalogue.kinds())

@@ -114,7 +114,7 @@ class Tidy:
         if item.currency is not None:
             item.currency = self._currency(f"{where}.currency", item.currency)
         if item.stock is not None:
-            self._amount(f"{where}.stock", item.stock.copy_abs())
+            self._amount(f"{where}.stock", item.stock)
         if rule.fact and getattr(item, rule.fact) is None:
             raise bad_field(f"{where}.{rule.fact}", f"{rule.type} needs it")
 

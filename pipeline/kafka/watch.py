@@ -22,10 +22,12 @@ from pipeline.kafka.connect import PATIENCE_S, Tell
 from pipeline.kafka.follow import Record, follow
 from pipeline.settings import Settings
 
-TOPICS = ("profiles", "identities", "profile-changes", "triggers", "dead-letters")
+TOPICS = ("profiles", "identities", "profile-changes", "triggers", "products", "dead-letters")
 SHOWN_MAX = 200
 """Characters shown of a foreign value."""
 IDENTIFIERS_MAX = 6
+LISTED_MAX = 3
+STORES_MAX = 6
 
 Document = Mapping[str, Any]
 
@@ -117,6 +119,19 @@ def _change(record: Record, document: Document) -> Text:
     )
 
 
+def _product(record: Record, document: Document) -> Text:
+    together = [f"{one['sku']} ({one['orders']})" for one in document["bought_together"][:LISTED_MAX]]
+    stock = [f"{store}:{count}" if store else str(count) for store, count in document.get("stock", {}).items()]
+    return _words(
+        ("product", "cyan"),
+        document["sku"],
+        f"{document['price']} {document.get('currency', '')}".strip() if document.get("price") else "",
+        f"stock {' '.join(stock[:STORES_MAX])}" if stock else "",
+        f"wished {document['wished_90d']}" if document["wished_90d"] else "",
+        f"with {', '.join(together)}" if together else "",
+    )
+
+
 STATUS = {"fired": "bold green", "retracted": "yellow", "recovered": "blue", "suppressed": "dim"}
 
 
@@ -148,6 +163,7 @@ LINES: dict[str, Callable[[Record, Document], Text]] = {
     "identities": _identity,
     "profile-changes": _change,
     "triggers": _trigger,
+    "products": _product,
 }
 
 

@@ -41,6 +41,10 @@ _TRIGGERS = {
     "send_not_before": _TIME, "expires_at": _TIME, "addressable": pa.bool_(), "channels": _TEXT,
     "excluded_channels": _TEXT, "cart": _TEXT, "other_carts": _TEXT, "devices": _TEXT, "evidence": _TEXT,
 }  # fmt: skip
+_PRODUCTS = {
+    "sku": _TEXT, "bought_together": _TEXT, "viewed_then_bought": _TEXT, "wished_90d": pa.int64(), "by_store": _TEXT,
+    "price": _TEXT, "currency": _TEXT, "stock": _TEXT, "key": _TEXT,
+}  # fmt: skip
 _DEAD_LETTERS = {"reason": _TEXT, "message": _TEXT, "id": _TEXT, "source": _TEXT, "record": _TEXT}
 _REPORTS = {
     "request": _TEXT, "time": _TIME, "profile_id": _TEXT, "identifiers": _TEXT, "profile": _TEXT, "facts": _TEXT,
@@ -54,6 +58,7 @@ SCHEMAS = {
         "profiles": _PROFILES,
         "profile-changes": _CHANGES,
         "triggers": _TRIGGERS,
+        "products": _PRODUCTS,
         "dead-letters": _DEAD_LETTERS,
         "access-reports": _REPORTS,
     }.items()

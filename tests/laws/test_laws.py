@@ -69,6 +69,7 @@ def same_profiles(one: Published, other: Published) -> None:
     assert one.shared() == other.shared()
     assert one.documents() == other.documents()
     assert not one.broken_redirects()
+    assert one.products == other.products
 
 
 def same(one: Published, other: Published) -> None:

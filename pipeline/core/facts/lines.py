@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
+
 from pipeline.core.facts.bounded import count_dropped
 from pipeline.core.fragment import Fragment, Line
 from pipeline.core.money import plain
@@ -11,18 +14,27 @@ from pipeline.core.touchpoint import ONE, Item
 def lines_of(fragment: Fragment, items: list[Item], limit: int, bound: str = "lines_per_cart") -> list[Line]:
     """The first `limit` items that name a product; the others are counted under `bound`. An item without SKU goes by
     its product id, else its name."""
-    lines = []
-    for item in items:
-        sku = item.sku or item.product_id or item.name
-        if sku:
-            lines.append(_line(item, sku))
+    lines = [line for item in items if (line := line_of(item)) is not None]
     if len(lines) > limit:
         count_dropped(fragment, bound, len(lines) - limit)
         del lines[limit:]
     return lines
 
 
-def _line(item: Item, sku: str) -> Line:
+def sku_of(item: Item) -> str | None:
+    return item.sku or item.product_id or item.name
+
+
+def skus_of(items: list[Item], limit: int) -> Iterator[str]:
+    """Of the first `limit` items that name a product."""
+    return islice(filter(None, map(sku_of, items)), limit)
+
+
+def line_of(item: Item) -> Line | None:
+    """None for an item that names no product."""
+    sku = sku_of(item)
+    if not sku:
+        return None
     quantity, price = item.quantity, item.price
     return Line(
         sku,

@@ -21,9 +21,10 @@ def fold_wish(fragment: Fragment, tp: Touchpoint, registry: Registry) -> None:
     """wishlist.item_added, wishlist.item_removed. Of an SKU named twice the last counts."""
     limit = registry.policy.bounds.wishlist
     added = tp.type == "wishlist.item_added"
+    store = None if tp.data.store is None else tp.data.store.id
     lines = {line.sku: line for line in lines_of(fragment, tp.data.items, limit, "wishlist")}
     for sku, line in lines.items():
-        _wish(fragment, Wish(tp.time, tp.id, tp.source, tp.received, sku, line if added else None))
+        _wish(fragment, Wish(tp.time, tp.id, tp.source, tp.received, sku, line if added else None, store))
     while len(fragment.wishes) > limit:
         sku = min(fragment.wishes, key=lambda sku: law(fragment.wishes[sku]))
         _replaced(fragment.wished, fragment.wishes.pop(sku))
