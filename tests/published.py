@@ -23,6 +23,7 @@ class Published:
         self.profiles: dict[str, Document] = {}
         self.identities: dict[Id, Document] = {}
         self.products: dict[str, Document] = {}
+        self._revisions: dict[str, int] = {}
         self.changes: list[Document] = []
         self.triggers: list[Document] = []
         self._events: set[tuple[str, str]] = set()
@@ -34,7 +35,10 @@ class Published:
         if output.topic == "profiles":
             self._profile(output.key, value)
         elif output.topic == "identities":
-            self.identities[Id(output.key)] = value
+            if value is None:
+                del self.identities[Id(output.key)]
+            else:
+                self.identities[Id(output.key)] = value
         elif output.topic == "products":
             self._once(output)
             self._product(output.key, value)
@@ -47,11 +51,13 @@ class Published:
         else:
             raise AssertionError(f"no such topic: {output.topic}")
 
-    def _profile(self, key: str, value: Document) -> None:
-        before = self.profiles.get(key)
+    def _profile(self, key: str, value: Document | None) -> None:
+        if value is None:
+            del self.profiles[key]
+            return
         assert value["profile_id"] == key
-        assert before is None or value["revision"] > before["revision"], f"the revision of {key} does not rise"
-        self.profiles[key] = value
+        assert value["revision"] > self._revisions.get(key, 0), f"the revision of {key} does not rise"
+        self.profiles[key], self._revisions[key] = value, value["revision"]
 
     def _product(self, key: str, value: Document | None) -> None:
         assert self.products.get(key) != value, f"{key} is published without a change"

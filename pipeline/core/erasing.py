@@ -1,23 +1,56 @@
 """A shard's part in privacy requests: they climb to the root of their subject, and come back as what to forget.
 
 Suppressions reach every shard in the transaction that withdraws what was published, so that none of them folds again
-what another has just forgotten. Fragments of other persons forget the suppressed identifiers that they saw or were
-told of. The index keeps its structure.
+what another has just forgotten. The index keeps its structure: a mask, which is made from the keyed hash, stands where
+an erased identifier stood, and mail that still names the identifier is read as if it named the mask. Fragments of other
+persons forget the identifiers that they saw or were told of.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
+
+import msgspec
 
 from pipeline.core.catalogue.catalogue import Catalogue
-from pipeline.core.facts.struck import emptied, strike
+from pipeline.core.facts.struck import emptied, names_in, strike
 from pipeline.core.folding import Folding
-from pipeline.core.mail import Empty, Lift, Link, Mail, Request, Strike, Suppress
+from pipeline.core.fragment import Fragment
+from pipeline.core.identifiers import Registry
+from pipeline.core.mail import (
+    Adopt,
+    Arrived,
+    Empty,
+    Lift,
+    Link,
+    Mail,
+    Masked,
+    Point,
+    Report,
+    Request,
+    Shared,
+    Strike,
+    Suppress,
+    Unite,
+)
+from pipeline.core.moves import Moves
 from pipeline.core.roots import Roots
 from pipeline.core.seat import Claim
 from pipeline.core.suppression import Suppressions
 from pipeline.core.touchpoint import Id
 from pipeline.core.unionfind import Index
+
+_NAMED: Final[dict[type, tuple[str, ...]]] = {
+    Unite: ("to", "smaller"),
+    Point: ("to", "root"),
+    Adopt: ("to", "bundle"),
+    Arrived: ("to", "bundle"),
+    Report: ("to",),
+}
+"""Members of messages about the index that name nodes."""
+_ABOUT: Final[dict[type, str]] = {Link: "anchor", Report: "anchor", Request: "subject", Shared: "to", Strike: "to"}
+"""Whose facts a message tells or changes: nobody's, if it is an erased person's."""
 
 
 class Erasing:
@@ -25,14 +58,16 @@ class Erasing:
 
     def __init__(
         self,
+        registry: Registry,
         index: Index,
         folding: Folding,
         roots: Roots,
+        moves: Moves,
         suppressions: Suppressions,
         catalogue: Catalogue,
         post: Callable[[Mail], None],
     ) -> None:
-        self._index, self._folding, self._roots = index, folding, roots
+        self._registry, self._index, self._folding, self._roots, self._moves = registry, index, folding, roots, moves
         self._catalogue = catalogue
         self._suppressions, self._hints, self._post = suppressions, folding.hints, post
 
@@ -52,24 +87,68 @@ class Erasing:
     def _first(self, message: Request) -> bool:
         return self._folding.is_first(message.event, message.source, message.subject, message.received)
 
+    def admitted(self, message: Mail) -> Mail | None:
+        """A message as it is to be read; None: it is about somebody who was erased meanwhile."""
+        held = self._suppressions
+        about = _ABOUT.get(type(message))
+        if about is not None and getattr(message, about) in held:
+            return None
+        if isinstance(message, Link) and message.to in held:
+            self._post(Strike(message.anchor, self._registry.key(message.to)))
+            return None
+        named = _NAMED.get(type(message), ())
+        masks = {member: self._registry.masked(name) for member in named if (name := getattr(message, member)) in held}
+        return msgspec.structs.replace(message, **masks) if masks else message
+
+    # -- forgetting --------------------------------------------------------------------------------------------------
+
     def empty(self, message: Empty) -> None:
-        """Forgets all that was folded at an anchor; those who were seen with a suppressed one forget it, too."""
-        name = message.to
-        self._catalogue.forget(name)
-        fragment = self._folding.fragments.get(name)
+        """Forgets all that was folded at an anchor."""
+        fragment = self._let_go(message.to)
         if fragment is not None:
-            self._hints.forget(name, fragment.hints)
-            self._folding.asking.forget(fragment)
             self._folding.put_identity(emptied(fragment))
-        if name in self._suppressions:
-            for anchor in self._index.node(name).anchors:
-                self._post(Strike(anchor, name))
+
+    def _let_go(self, anchor: Id) -> Fragment | None:
+        """Others forget what they hold for a fragment, which is about to go."""
+        self._catalogue.forget(anchor)
+        fragment = self._folding.fragments.get(anchor)
+        if fragment is not None:
+            self._hints.forget(anchor, fragment.hints)
+            self._folding.asking.forget(fragment)
+        return fragment
 
     def suppress(self, message: Suppress) -> None:
         self._suppressions.add(message.since)
         for key in message.since:
             for anchor in self._hints.take(key):
                 self._forget_hints(anchor)
+            rows = (self._index.nodes, self._roots.seats, self._roots.replicas)
+            name = next((name for kind in rows if (name := kind.named(key)) is not None), None)
+            if name is not None:
+                self._mask(name)
+        self._registry.forget()
+
+    def _mask(self, name: Id) -> None:
+        mask = self._registry.masked(name)
+        node = self._index.nodes.get(name)
+        if node is not None:
+            for anchor in node.anchors:
+                if anchor not in self._suppressions:
+                    self._post(Strike(anchor, self._registry.key(name)))
+            fragment = self._let_go(name)
+            if fragment is not None:
+                for seen in names_in(fragment):
+                    if seen not in self._suppressions:
+                        self._post(Masked(seen, [mask]))
+            self._folding.erase(name)
+            self._index.mask(name, mask)
+            named = (name for name in (*node.anchors, node.parent) if name is not None and name in self._suppressions)
+            self._index.mask_named(mask, map(self._registry.masked, list(named)))
+            self._moves.mask(name, mask)
+        self._roots.mask(name, mask)
+
+    def masked(self, message: Masked) -> None:
+        self._index.mask_named(message.to, message.masks)
 
     def _forget_hints(self, anchor: Id) -> None:
         """Of a fragment: those at suppressed identifiers."""
@@ -81,17 +160,14 @@ class Erasing:
             if gone:
                 self._folding.put_identity(fragment)
 
-    def lift(self, message: Lift) -> None:
-        self._suppressions.lift(message.keys)
-
     def strike(self, message: Strike) -> None:
         fragment = self._folding.fragments.get(message.to)
-        if fragment is not None and strike(fragment, message.name):
-            self._folding.put_identity(fragment)
+        if fragment is not None:
+            gone = [name for name in names_in(fragment) if self._registry.key(name) == message.key]
+            for name in gone:
+                strike(fragment, name)
+            if gone:
+                self._folding.put_identity(fragment)
 
-    def linked(self, message: Link) -> None:
-        """A link to a suppressed identifier leads nowhere; its anchor is to forget it."""
-        if message.to in self._suppressions:
-            self._post(Strike(message.anchor, message.to))
-        else:
-            self._folding.linked(message)
+    def lift(self, message: Lift) -> None:
+        self._suppressions.lift(message.keys)

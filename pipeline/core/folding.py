@@ -111,6 +111,14 @@ class Folding:
         if (new or told) and not vetoed:
             self._link(fragment, new, told, touchpoint)
 
+    def erase(self, anchor: Id) -> None:
+        """Forgets an anchor as if it had never been."""
+        self.fragments.drop(anchor)
+        for noted in (self._changed, self._alarms):
+            noted.pop(anchor, None)
+        for named in (self._regroup, self._judged):
+            named.discard(anchor)
+
     def is_first(self, event: str, source: str, anchor: Id, received: int) -> bool:
         """Whether this was not handled before; a repeat is counted."""
         first = self.dedup.first(event, source, anchor, received)

@@ -9,11 +9,11 @@ from pipeline.core import mail, state
 from pipeline.core.catalogue.said import announced
 from pipeline.core.cause import Watched
 from pipeline.core.effects import Effects, Output
-from pipeline.core.events import LIFTED, PRIVACY
+from pipeline.core.events import ERASURE, LIFTED, PRIVACY
 from pipeline.core.fragment import Fragment
 from pipeline.core.grouping import PersonIds
 from pipeline.core.identifiers import Registry
-from pipeline.core.mail import EVERYBODY, Empty, Lift, Mail, Request, Touch
+from pipeline.core.mail import EVERYBODY, Empty, Lift, Mail, Request, Suppress, Touch
 from pipeline.core.settle import Clock, Settler
 from pipeline.core.shard import Shard
 from pipeline.core.timers import earlier
@@ -57,6 +57,10 @@ class Group:
         for settler in self._settlers.values():
             yield from settler.persons()
 
+    def shard(self, number: int) -> Shard:
+        """An owned shard, to look at."""
+        return self._shards[number]
+
     def add(self, number: int, rows: Iterable[tuple[bytes, bytes]] = ()) -> None:
         """Takes over a shard from its state rows. Raises StateError if they were made with another hash key or with
         another policy as far as that decides how touchpoints are folded."""
@@ -97,7 +101,7 @@ class Group:
             if (rejected := suppressions.refused(touchpoint)) is not None:
                 return rejected
         if touchpoint.type in PRIVACY:
-            self._claim(touchpoint)
+            self._claim(shard, touchpoint)
             return None
         self._touched += 1
         home = self._registry.home(touchpoint.ids[0])
@@ -107,12 +111,16 @@ class Group:
             self._post(Touch(touchpoint.ids[0], touchpoint))
         return None
 
-    def _claim(self, touchpoint: Touchpoint) -> None:
+    def _claim(self, shard: int, touchpoint: Touchpoint) -> None:
         """A privacy request goes to each of the identifiers it names."""
         self._count(touchpoint.type)
         self._claimed = True
         if touchpoint.type != LIFTED:
-            for name in touchpoint.ids:
+            suppressions = self._shards[shard].suppressions
+            known = [name for name in touchpoint.ids if name in suppressions]
+            if known and touchpoint.type == ERASURE:
+                self._post_all(Suppress(EVERYBODY, {self._registry.key(name): (touchpoint.time, 0) for name in known}))
+            for name in (name for name in touchpoint.ids if name not in known):
                 self._post(
                     Request(
                         name,
@@ -141,8 +149,11 @@ class Group:
         self._shards[shard].folding.urgent = True
 
     def receive(self, shard: int, message: bytes) -> None:
-        """A message read from a shard's mail partition."""
-        self._local.append((shard, mail.decode(message)))
+        """A message read from a shard's mail partition. What is for every shard is for all shards here at once, so that
+        no short-cut among them overtakes it."""
+        read = mail.decode(message)
+        for number in self._shards if read.to == EVERYBODY else (shard,):
+            self._local.append((number, read))
 
     def drain(self, now: int, caught_up_to: int) -> Effects:
         """Ends an epoch at clock `now` (microseconds; never goes back) and returns all that it has to make durable."""

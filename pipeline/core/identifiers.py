@@ -23,6 +23,8 @@ PUBLIC_KEY: Final = b"selvedge: public default key"
 """The secret of replay and demo; a deployment has its own."""
 
 CACHE_MAX: Final = 100_000
+MASK: Final = "\0"
+"""Stands before the value of a mask; no value has it."""
 _NAMESPACE: Final = bytes.fromhex("6f3d3c1f1c5b5a0c9d0e7f6b1a2c4e58")
 _HASHED: Final = ("email", "phone")
 _HEX: Final = frozenset("0123456789abcdef")
@@ -77,11 +79,12 @@ class Registry:
         self._weakest_known = named[0] if named else -1
         self._blocked = blocker(policy)
         self._identified: Cache[tuple[str, str], Identified] = Cache(self._identify)
-        self.order: Callable[[Id], bytes] = Cache(self._order).__getitem__
+        self._orders, self._homes, self._profile_ids = Cache(self._order), Cache(self._home), Cache(self._profile_id)
+        self.order: Callable[[Id], bytes] = self._orders.__getitem__
         """Sort key of x ≺ y: one byte rank, 16 bytes key."""
-        self.home: Callable[[Id], int] = Cache(self._home).__getitem__
+        self.home: Callable[[Id], int] = self._homes.__getitem__
         """The shard at which the identifier lives."""
-        self.profile_id: Callable[[Id], str] = Cache(self._profile_id).__getitem__
+        self.profile_id: Callable[[Id], str] = self._profile_ids.__getitem__
         """The id of a profile whose oldest anchor it is, UUIDv5 of its key."""
 
     @property
@@ -111,8 +114,18 @@ class Registry:
         return id.partition(":")[0]
 
     def key(self, id: Id) -> bytes:
-        """16 bytes."""
+        """16 bytes; of a mask one more."""
         return self.order(id)[1:]
+
+    def masked(self, id: Id) -> Id:
+        """What stands for an erased identifier where the index needs something in its place: with the same home and
+        the same place in the order, and known by the key alone."""
+        return Id(f"{self.type(id)}:{MASK}{murmur2(id.encode()) & 0x7FFFFFFF:08x}{self.key(id).hex()}")
+
+    def forget(self) -> None:
+        """Lets go of all identifiers in the caches."""
+        for cache in (self._identified, self._orders, self._homes, self._profile_ids):
+            cache.clear()
 
     def _identify(self, given: tuple[str, str]) -> Identified:
         type, value = given
@@ -160,10 +173,14 @@ class Registry:
         return Identified(Id(f"{type}:{value}"), plain, strength=strength)
 
     def _order(self, id: Id) -> bytes:
+        if MASK in id:
+            return bytes((self.rank(id),)) + bytes.fromhex(id.partition(MASK)[2][8:]) + b"\1"
         return bytes((self.rank(id),)) + blake2b(id.encode(), key=self._secret, digest_size=16).digest()
 
     def _home(self, id: Id) -> int:
-        return (murmur2(id.encode()) & 0x7FFFFFFF) % self.shards if self.shards > 1 else 0
+        if self.shards == 1:
+            return 0
+        return (int(id.partition(MASK)[2][:8], 16) if MASK in id else murmur2(id.encode()) & 0x7FFFFFFF) % self.shards
 
     def _profile_id(self, id: Id) -> str:
         made = bytearray(sha1(_NAMESPACE + self.key(id), usedforsecurity=False).digest()[:16])

@@ -109,10 +109,16 @@ class Empty(Message, frozen=True):
 
 
 class Suppress(Message, frozen=True):
-    """To every shard: identifiers, by key, that must not come in again, with the time of the request
-    that erased them."""
+    """To every shard: identifiers, by key, that must not come in again and are to be masked, with the time of the
+    request that erased them and the revision of the profile made from them."""
 
-    since: dict[bytes, int]
+    since: dict[bytes, tuple[int, int]]
+
+
+class Masked(Message, frozen=True):
+    """Where the node of `to` names an identifier that was masked, the mask is to stand."""
+
+    masks: list[Id]
 
 
 class Lift(Message, frozen=True):
@@ -122,9 +128,9 @@ class Lift(Message, frozen=True):
 
 
 class Strike(Message, frozen=True):
-    """The fragment of anchor `to` is to forget that it saw `name`."""
+    """The fragment of anchor `to` is to forget that it saw the identifier with that key."""
 
-    name: Id
+    key: bytes
 
 
 class Announce(Message, frozen=True):
@@ -221,6 +227,7 @@ Mail = (
     | Request
     | Empty
     | Suppress
+    | Masked
     | Lift
     | Strike
     | Announce

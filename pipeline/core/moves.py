@@ -34,6 +34,9 @@ class Moves:
         """A root of this shard is none any more."""
         self._lost.append(name)
 
+    def mask(self, name: Id, mask: Id) -> None:
+        self._lost = [mask if lost == name else lost for lost in self._lost]
+
     def cut(self) -> None:
         """Hands the clusters of the roots lost since the last call to where their parents lead."""
         roots = self._roots

@@ -23,7 +23,7 @@ from pipeline.core.fragment import Fragment
 from pipeline.core.grouping import Grouping, PersonIds
 from pipeline.core.identifiers import Registry
 from pipeline.core.ledger import Told
-from pipeline.core.mail import EVERYBODY, Empty, Mail, Suppress
+from pipeline.core.mail import EVERYBODY, Empty, Mail, Masked, Suppress
 from pipeline.core.roots import Roots
 from pipeline.core.seat import Claim, Seat
 from pipeline.core.solve import edges_of
@@ -133,10 +133,6 @@ class Privacy:
         suppressed = to_suppress(group, cluster, registry)
         touchpoints = sum(map(touchpoints_in, self._fragments(group)))
         triggers, documents = self.withdraw(group.ids, now)
-        self._post(Suppress(EVERYBODY, {registry.key(name): claim.time for name in suppressed}))
-        for name in group.ids:
-            self._post(Empty(name))
-            self._roots.empty_replica(name)
         counts = {
             "identifiers": len(group.ids),
             "suppressed": len(suppressed),
@@ -145,7 +141,22 @@ class Privacy:
             "triggers": triggers,
         }
         self._receipt(group.owner, claim, counts, now)
-        self._roots.mark(root, root, "", True)
+        self._forget(root, group, suppressed, claim.time)
+
+    def _forget(self, root: Id, group: PersonIds, suppressed: list[Id], time: int) -> None:
+        """Has the shards forget a person. In this shard, too, nothing of it is known from now on."""
+        registry, roots = self._registry, self._roots
+        gone = set(suppressed)
+        masks = [registry.masked(name) for name in suppressed]
+        since = {registry.key(name): (time, roots.seat(name).revision) for name in suppressed}
+        self._post(Suppress(EVERYBODY, since))
+        for name in group.ids:
+            roots.empty_replica(name)
+            if name not in gone:
+                self._post(Empty(name))
+        for name in roots.clusters[root] if masks else ():
+            if name not in gone:
+                self._post(Masked(name, masks))
 
     def _receipt(self, owner: Id, claim: Claim, counts: Mapping[str, int], now: int) -> None:
         seat = self._roots.seat(owner)

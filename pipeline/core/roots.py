@@ -22,12 +22,21 @@ from pipeline.core.unionfind import Index
 
 
 class Roots:
-    """`post` sends a message. `watched`: of all shards of the process."""
+    """`post` sends a message. `watched`: of all shards of the process. `revision_of` gives what the profile of an
+    identifier starts from."""
 
     def __init__(
-        self, registry: Registry, index: Index, watched: Watched, post: Callable[[Mail], None], *, durable: bool
+        self,
+        registry: Registry,
+        index: Index,
+        watched: Watched,
+        revision_of: Callable[[Id], int],
+        post: Callable[[Mail], None],
+        *,
+        durable: bool,
     ) -> None:
         self._registry, self._index, self._post = registry, index, post
+        self._revision_of = revision_of
         self.watched, self.contested = watched.carts, watched.contested
         self.seats: Rows[Seat] = Rows(seats_of.encode, seats_of.decode, registry.key, durable=durable)
         self.replicas = rows_of(registry, durable=durable)
@@ -44,7 +53,7 @@ class Roots:
 
     def born(self, name: Id) -> None:
         """A new identifier is a cluster of its own."""
-        self.seats.put(name, Seat(name, name, evaluated=self.clock))
+        self.seats.put(name, Seat(name, name, evaluated=self.clock, revision=self._revision_of(name)))
         self.clusters[name] = [name]
 
     def seat(self, name: Id) -> Seat:
@@ -106,6 +115,33 @@ class Roots:
         row = self.replicas.get(name)
         if row is not None:
             self.replicas.put(name, Fragment(name, version=row.version))
+
+    def mask(self, name: Id, mask: Id) -> None:
+        """Puts a mask in the place of an identifier, wherever it is named here."""
+        self.replicas.drop(name)
+        self.orphan(name, None)
+        for watched in (self.watched, self.contested):
+            watched.discard(name)
+        seat = self.seats.rename(name, mask)
+        if seat is not None:
+            if seat.root == name:
+                self._mask_root(name, mask)
+            members = self.clusters[seat.root]
+            members[members.index(name)] = mask
+            self.seats.put(mask, Seat(mask, seat.root, seat.wake, evaluated=seat.evaluated, waiting=seat.waiting))
+        for orphan in [orphan for orphan, root in self.orphans.items() if root == name]:
+            self.orphan(orphan, mask)
+
+    def _mask_root(self, name: Id, mask: Id) -> None:
+        members = self.clusters[mask] = self.clusters.pop(name)
+        for member in members:
+            seat = self.seat(member if member != name else mask)
+            seat.root = mask
+            self.seats.put(member if member != name else mask, seat)
+        self.timers.arm(mask, self.timers.forget(name))
+        cause = self.dirty.pop(name, None)
+        if cause is not None:
+            self.dirty[mask] = cause
 
     def take_claims(self, root: Id, seat: Seat) -> None:
         """Privacy requests that waited at a former root."""

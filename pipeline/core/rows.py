@@ -7,7 +7,7 @@ when it leaves the cache.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from pipeline.core.touchpoint import Id
 
@@ -79,6 +79,21 @@ class Rows(Generic[T]):
         """The rows that are not in the cache."""
         hot = set(map(self._key, self._hot))
         return (row for key, row in self._rows.items() if key not in hot)
+
+    def named(self, key: bytes) -> Id | None:
+        """The name of the row with that key; None: there is none. rows: have an `id`."""
+        row: Any = self._rows.get(key)
+        if row is not None:
+            return cast(Id, cast(Any, self._decode(row)).id)
+        return next((name for name in self._hot if self._key(name) == key), None)
+
+    def rename(self, old: Id, new: Id) -> T | None:
+        """Puts a row under another name; the row, for its `id` to be changed."""
+        row = self.get(old)
+        if row is not None:
+            self.drop(old)
+            self.put(new, row)
+        return row
 
     def drop(self, name: Id) -> None:
         self._hot.pop(name, None)

@@ -24,6 +24,7 @@ from pipeline.core.mail import (
     Lift,
     Link,
     Mail,
+    Masked,
     Offer,
     Point,
     Report,
@@ -67,18 +68,20 @@ class Shard:
         self.index = Index(registry, number, post, durable=durable)
         self.catalogue = Catalogue(registry, post, count, self._views_of, durable=durable)
         self.folding = Folding(registry, self.index, watched, self.catalogue, post, count, durable=durable)
-        self.roots = Roots(registry, self.index, watched, post, durable=durable)
-        self.moves = Moves(registry, self.index, self.folding.fragments, self.roots, post)
         self.suppressions = Suppressions(registry, durable=durable)
+        self.roots = Roots(registry, self.index, watched, self.suppressions.revision, post, durable=durable)
+        self.moves = Moves(registry, self.index, self.folding.fragments, self.roots, post)
         self.hints = self.folding.hints
-        self._erasing = Erasing(self.index, self.folding, self.roots, self.suppressions, self.catalogue, post)
+        self._erasing = Erasing(
+            registry, self.index, self.folding, self.roots, self.moves, self.suppressions, self.catalogue, post
+        )
         self.index.tell(born=self.roots.born, hub=self.folding.became_hub, lost=self.moves.lost)
         self._fragments, self._replicas = self.folding.fragments, self.roots.replicas
         self.touch = self.folding.touch
         self.cut = self.moves.cut
         self._handlers: dict[type, Callable[..., None]] = {
             Touch: self._touched,
-            Link: self._erasing.linked,
+            Link: self.folding.linked,
             Unite: self.index.unite,
             Point: self.index.point,
             Shared: self.folding.shared,
@@ -88,6 +91,7 @@ class Shard:
             Request: self._erasing.request,
             Empty: self._erasing.empty,
             Suppress: self._erasing.suppress,
+            Masked: self._erasing.masked,
             Lift: self._erasing.lift,
             Strike: self._erasing.strike,
             Offer: self.folding.offered,
@@ -104,6 +108,11 @@ class Shard:
             self._reject(rejected)
 
     def receive(self, message: Mail) -> None:
+        if self.suppressions.since:
+            admitted = self._erasing.admitted(message)
+            if admitted is None:
+                return
+            message = admitted
         self._handlers[type(message)](message)
 
     def report(self) -> None:

@@ -8,6 +8,7 @@ newer than the erasure.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from struct import Struct
 from typing import Final
 
 from pipeline.core.events import LIFTED, PRIVACY
@@ -15,14 +16,16 @@ from pipeline.core.identifiers import Registry
 from pipeline.core.touchpoint import Id, Rejected, Touchpoint
 
 CODE: Final = "suppressed"
-_TIME_BYTES: Final = 8
+_ROW: Final = Struct(">qq")
 
 
 class Suppressions:
-    """`since`: key of an identifier -> time of the request that erased it."""
+    """`since`: key of an identifier -> time of the request that erased it. What was lifted is known by the revision
+    that its profile had: none falls."""
 
     def __init__(self, registry: Registry, *, durable: bool) -> None:
         self.since: dict[bytes, int] = {}
+        self._revisions: dict[bytes, int] = {}
         self._key: Callable[[Id], bytes] = registry.key
         self._identify = registry.identify
         self._durable = durable
@@ -31,10 +34,16 @@ class Suppressions:
     def __contains__(self, name: Id) -> bool:
         return bool(self.since) and self._key(name) in self.since
 
-    def add(self, since: Mapping[bytes, int]) -> None:
-        for key, time in since.items():
+    def add(self, since: Mapping[bytes, tuple[int, int]]) -> None:
+        """since: as in Suppress."""
+        for key, (time, revision) in since.items():
             self.since[key] = max(time, self.since.get(key, 0))
+            self._revisions[key] = max(revision, self._revisions.get(key, 0))
         self._note(since)
+
+    def revision(self, name: Id) -> int:
+        """The revision that the profile made from an identifier had when it was erased; 0: it never was."""
+        return self._revisions.get(self._key(name), 0) if self._revisions else 0
 
     def lift(self, keys: Iterable[bytes]) -> None:
         for key in keys:
@@ -69,13 +78,14 @@ class Suppressions:
         return name is not None and name in self
 
     def load(self, key: bytes, row: bytes) -> None:
-        self.since[key] = int.from_bytes(row)
+        time, self._revisions[key] = _ROW.unpack(row)
+        if time:
+            self.since[key] = time
 
-    def collect(self) -> Iterator[tuple[bytes, bytes | None]]:
+    def collect(self) -> Iterator[tuple[bytes, bytes]]:
         """Rows that changed since the last call."""
         for key in self._changed:
-            time = self.since.get(key)
-            yield key, None if time is None else time.to_bytes(_TIME_BYTES)
+            yield key, _ROW.pack(self.since.get(key, 0), self._revisions[key])
         self._changed.clear()
 
     def _note(self, keys: Iterable[bytes]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 from pipeline.core.touchpoint import Id
 
@@ -27,6 +27,12 @@ class Timers:
             heappush(self._heap, (wake, root))
         else:
             self._wake.pop(root, None)
+
+    def forget(self, root: Id) -> int:
+        """The cluster of `root` is not due any more; when it would have been, 0: never."""
+        self._heap = [one for one in self._heap if one[1] != root]
+        heapify(self._heap)
+        return self._wake.pop(root, 0)
 
     def next(self) -> int:
         """The next time at which a cluster is due; 0: none is."""

@@ -8,7 +8,7 @@ with from then on; what was received before joins whenever it arrives, as who wa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -42,6 +42,23 @@ class Index:
     def tell(self, *, born: Callable[[Id], None], hub: Callable[[Id, int], None], lost: Callable[[Id], None]) -> None:
         """Whom to tell that a node was made, that it became a hub (id, since), that a root is none any more."""
         self._born, self._hub, self._lost = born, hub, lost
+
+    def mask(self, name: Id, mask: Id) -> None:
+        """Puts a mask in the place of an identifier at home here."""
+        node = self.nodes.rename(name, mask)
+        if node is not None:
+            node.id = mask
+
+    def mask_named(self, name: Id, masks: Iterable[Id]) -> None:
+        """Puts masks in the places where the node of an identifier names those they stand for."""
+        node, key = self.nodes.get(name), self._registry.key
+        if node is None:
+            return
+        mask_of = {key(mask)[:-1]: mask for mask in masks}
+        node.anchors = {mask_of.get(key(anchor), anchor): since for anchor, since in node.anchors.items()}
+        if node.parent is not None:
+            node.parent = mask_of.get(key(node.parent), node.parent)
+        self.nodes.put(name, node)
 
     def is_here(self, name: Id) -> bool:
         """Whether the identifier is at home at this shard."""

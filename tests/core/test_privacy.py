@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from random import Random
 from typing import Any
 
 import msgspec
@@ -10,12 +11,15 @@ import pytest
 
 from pipeline.core.effects import Output
 from pipeline.core.events import ACCESS, ERASURE, LIFTED
+from pipeline.core.group import Group
 from pipeline.core.identifiers import Registry
-from pipeline.core.policy import load
+from pipeline.core.policy import Policy, load
 from pipeline.core.replay import Replay
-from pipeline.core.times import DAY, MINUTE
+from pipeline.core.times import DAY, MINUTE, SECOND
 from pipeline.core.touchpoint import CartRef, ConsentRef, Data, Id, Rejected, Touchpoint
-from tests.core.touchpoints import item, touchpoint
+from tests import histories
+from tests.core.touchpoints import NOON, item, touchpoint
+from tests.published import Published
 
 L1, L2 = Id("loyalty:L-1"), Id("loyalty:L-2")
 C1, C2 = Id("customer:C-1"), Id("customer:C-2")
@@ -312,6 +316,147 @@ def test_nothing_of_an_erased_person_is_left_in_the_store() -> None:
     ]
     assert {fragment.id for fragment in kept} == {L2}
     assert not any(canary in str(msgspec.to_builtins(kept)) for canary in CANARIES)
+
+
+class Fleet:
+    """Two processes that share the shards, with what the state topic keeps of each shard."""
+
+    def __init__(self, shards: int = 4, policy: Policy | None = None) -> None:
+        self.registry = Registry(policy or load(NO_CONSENT_NEEDED), shards=shards)
+        self.rows: list[dict[bytes, bytes]] = [{} for _ in range(shards)]
+        self.outputs: list[Output] = []
+        self.mail: list[tuple[int, bytes]] = []
+        self.clock = 0
+        self.start()
+
+    def start(self) -> None:
+        self.groups = [Group(self.registry, "record") for _ in range(2)]
+        for shard, rows in enumerate(self.rows):
+            self.groups[shard % 2].add(shard, rows.items())
+
+    def take(self, *touchpoints: Touchpoint) -> list[Rejected]:
+        """Each in an epoch of its own; mail arrives one epoch later."""
+        refused = []
+        for one in touchpoints:
+            self.clock = max(self.clock, one.received)
+            shard = self.registry.home(one.ids[0])
+            rejected = self.groups[shard % 2].touch(shard, one)
+            refused += [rejected] if rejected is not None else []
+            refused += self.settle()
+        return refused
+
+    def settle(self) -> list[Rejected]:
+        refused = []
+        while True:
+            for group in self.groups:
+                effects = group.drain(self.clock, self.clock)
+                self.outputs += effects.outputs
+                self.mail += effects.mail
+                refused += effects.rejected
+                for shard, rows in effects.rows.items():
+                    self.rows[shard] |= {key: row for key, row in rows.items() if row is not None}
+                    self.rows[shard] = {k: row for k, row in self.rows[shard].items() if rows.get(k, b"") is not None}
+            if not self.mail:
+                return refused
+            self.mail, arrived = [], self.mail
+            for shard, message in arrived:
+                self.groups[shard % 2].receive(shard, message)
+
+    def published(self) -> Published:
+        return Published(self.outputs)
+
+
+SECRETS = ("L-1", "C-1", "ck-1", "cart-1", "a" * 64)
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_no_trace_of_an_erased_person_is_left_in_state_memory_or_mail(restart: bool) -> None:
+    data = Data(cart=CartRef(id="cart-1"), items=[item("A", price="20")])
+    mail = Id("email:" + "a" * 64)
+    fleet = Fleet()
+    fleet.take(
+        *family(),
+        touchpoint("e9", 9, "cart.item_added", ids=(C1, mail, COOKIE), data=data),
+        seen("e10", 80, L2, mail),
+        seen("e11", 81, L1, mail),
+        seen("e12", 90, L2, COOKIE),
+        seen("e13", 91, L1, COOKIE),
+    )
+    kept = [str(rows) for rows in fleet.rows]
+    assert all(any(secret in text for text in kept) for secret in SECRETS), "the canaries were there"
+    fleet.take(erase(100, L1))
+    if restart:
+        fleet.start()
+    fleet.take(seen("after", 200, L2), seen("again", 201, L2, DEVICE))
+    secret = [one for one in SECRETS if one != "ck-1"]
+    assert [row for rows in fleet.rows for row in rows.items() if any(one in str(row) for one in secret)] == []
+    for group in fleet.groups:
+        for shard in group.shards:
+            assert [one for one in secret if one in memory(group.shard(shard))] == []
+    assert fleet.published().identities.keys() == {L2, C2, DEVICE, COOKIE}
+
+
+def memory(value: Any, seen: set[int] | None = None) -> str:
+    """All texts and bytes that can be reached from a value's members."""
+    seen = set() if seen is None else seen
+    if id(value) in seen or isinstance(value, type | int | float | bool | None | Registry | Policy):
+        return ""
+    seen.add(id(value))
+    if isinstance(value, str | bytes):
+        return str(value)
+    if isinstance(value, dict):
+        return " ".join(memory(part, seen) for pair in value.items() for part in pair)
+    if isinstance(value, list | tuple | set | frozenset):
+        return " ".join(memory(part, seen) for part in value)
+    members = getattr(value, "__struct_fields__", None) or getattr(value, "__slots__", None) or vars_of(value)
+    return " ".join(memory(getattr(value, name, None), seen) for name in members)
+
+
+def vars_of(value: Any) -> Sequence[str]:
+    return list(getattr(value, "__dict__", {}))
+
+
+def test_two_processes_refuse_what_an_erased_person_sends_and_let_it_in_again_when_lifted() -> None:
+    fleet = Fleet()
+    fleet.take(*family())
+    fleet.take(erase(10, L1))
+    refused = fleet.take(seen("e6", 20, L1), seen("e7", 21, C1, Id("cookie:x")), seen("e8", 22, Id("email:z"), COOKIE))
+    assert [one.id for one in refused] == ["e6", "e7", "e8"]
+    fleet.take(touchpoint("lift", 30, LIFTED, ids=(L1, C1, COOKIE)))
+    assert fleet.take(seen("e9", 40, L1, COOKIE), seen("e10", 41, C1, COOKIE), seen("e11", 42, L1, DEVICE)) == []
+    identities = fleet.published().identities
+    assert identities.keys() == {L1, L2, C1, C2, COOKIE, DEVICE}
+    assert identities[L1]["profile_id"] == identities[DEVICE]["profile_id"] == identities[COOKIE]["profile_id"]
+
+
+def requests_among(random: Random, touchpoints: Sequence[Touchpoint]) -> Iterator[Touchpoint]:
+    """The touchpoints, one a second in the order in which they were received, with requests in between."""
+    names = sorted({name for one in touchpoints for name in one.ids})
+    for second, one in enumerate(sorted(touchpoints, key=lambda one: one.received)):
+        received = NOON + DAY + second * 2 * SECOND
+        yield msgspec.structs.replace(one, received=received)
+        if random.random() < 0.15:
+            ids = tuple(random.sample(names, random.choice((1, 1, 2))))
+            type = random.choice((ERASURE, ERASURE, LIFTED))
+            request = touchpoint(f"request-{second}", 0, type, ids=ids)
+            yield msgspec.structs.replace(request, time=received, received=received + SECOND)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_requests_among_anything_give_the_same_in_one_shard_as_in_two_processes(seed: int) -> None:
+    random = Random(seed)
+    policy = random.choice(list(histories.POLICIES))
+    registry = Registry(histories.policy(policy))
+    steps = list(requests_among(random, histories.history(random, 40, registry)))
+    alone = Replay(registry, (outputs := []).append)
+    refused = [rejected for one in steps if (rejected := alone.touch(one)) is not None]
+    alone.finish()
+    fleet = Fleet(policy=histories.policy(policy))
+    assert fleet.take(*steps) == refused
+    ours, theirs = fleet.published(), Published(outputs)
+    assert ours.persons() == theirs.persons()
+    assert ours.profile_ids() == theirs.profile_ids()
+    assert ours.broken_redirects() == theirs.broken_redirects() == []
 
 
 def rest(policy: str = "") -> str:

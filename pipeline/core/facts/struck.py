@@ -12,26 +12,22 @@ from pipeline.core.fragment import Fragment, ids_of, set_key
 from pipeline.core.touchpoint import Id
 
 
-def strike(fragment: Fragment, name: Id) -> bool:
-    """Takes an identifier out of what was seen with the anchor. Whether there was anything to take."""
-    struck = False
+def strike(fragment: Fragment, name: Id) -> None:
+    """Takes an identifier out of what was seen with the anchor."""
     for key in list(fragment.sets):
         ids = ids_of(key)
         if name not in ids:
             continue
-        struck = True
         sighting = fragment.sets.pop(key)
         left = set_key(tuple(id for id in ids if id != name))
         known = fragment.sets.get(left)
         fragment.sets[left] = sighting if known is None else join_sightings(known, sighting)
     for pair in [pair for pair in fragment.vetoes if name in ids_of(pair)]:
         del fragment.vetoes[pair]
-        struck = True
     for known_names in (fragment.rest, fragment.plain, fragment.shared):
-        struck |= known_names.pop(name, None) is not None
+        known_names.pop(name, None)
     for key, cart in list(fragment.carts.items()):
         if cart.transient == name or any(change.transient == name for change in cart.changes):
-            struck = True
             cart.transient = None if cart.transient == name else cart.transient
             cart.changes = [
                 msgspec.structs.replace(change, transient=None) if change.transient == name else change
@@ -39,7 +35,15 @@ def strike(fragment: Fragment, name: Id) -> bool:
             ]
             del fragment.carts[key]
             fragment.carts[key.replace(f"\n{name}", "\n")] = cart
-    return struck
+
+
+def names_in(fragment: Fragment) -> set[Id]:
+    """The identifiers that a fragment names beside its anchor's."""
+    seen = {name for key in (*fragment.sets, *fragment.vetoes) for name in ids_of(key)}
+    transients = {change.transient for cart in fragment.carts.values() for change in cart.changes}
+    transients |= {cart.transient for cart in fragment.carts.values()}
+    named = seen | fragment.rest.keys() | fragment.plain.keys() | fragment.shared.keys()
+    return (named | {name for name in transients if name is not None}) - {fragment.id}
 
 
 def emptied(fragment: Fragment) -> Fragment:
