@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
@@ -128,6 +128,51 @@ def worker(settings: Settings) -> int:
     return run(settings)
 
 
+@selvedge.group()
+def acls() -> None:
+    """Compare and grant the rights of producers, workers, consumers and operators."""
+
+
+PRINCIPALS = click.option(
+    "--principal", "given", multiple=True, metavar="ROLE=User:NAME", help="Default: User:PREFIX-ROLE for each role."
+)
+
+
+@acls.command("plan")
+@with_settings
+@PRINCIPALS
+def acls_plan(settings: Settings, given: tuple[str, ...]) -> int:
+    """Show which rights are missing or surplus; exit status 3 if any are."""
+    from pipeline.kafka.acls import AclsWrong, described, plan, principals
+
+    with one_line(AclsWrong):
+        found = plan(settings, principals(settings, _pairs(given)), _brokers(settings))
+    _tell(list(described(found, pruned=False)), "the rights are as wanted")
+    return DIFFERENT if any(found) else 0
+
+
+@acls.command("apply")
+@with_settings
+@PRINCIPALS
+@click.option("--prune", is_flag=True, help="Take away what no role needs.")
+def acls_apply(settings: Settings, given: tuple[str, ...], prune: bool) -> int:
+    """Grant what is missing; takes a super user. Exit status 3 if something surplus is left."""
+    from pipeline.kafka.acls import AclsWrong, apply, described, principals
+
+    with one_line(AclsWrong):
+        found = apply(settings, principals(settings, _pairs(given)), _brokers(settings), prune=prune)
+    _tell(list(described(found, pruned=prune)), "the rights were as wanted")
+    return DIFFERENT if found.surplus and not prune else 0
+
+
+def _pairs(given: Iterable[str]) -> dict[str, str]:
+    pairs = dict(one.partition("=")[::2] for one in given)
+    wrong = next((one for one in given if "=" not in one), None)
+    if wrong is not None:
+        raise click.BadParameter(f"{wrong!r} is not ROLE=User:NAME")
+    return pairs
+
+
 TARGET = click.option("--target", type=click.Choice(["host", "compose", "kubernetes"]), help="Default: what is here.")
 HOME = click.option("--home", type=click.Path(file_okay=False, path_type=Path), help="Directory of a host deployment.")
 PLAN = click.option("--plan", is_flag=True, help="Tell what would be done, do nothing.")
@@ -214,6 +259,37 @@ def _brokers(settings: Settings) -> AdminClient:
 
 
 @selvedge.command()
+@with_settings
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+def backup(settings: Settings, directory: Path) -> None:
+    """Copy everything on all topics to DIRECTORY. The workers must be stopped."""
+    from pipeline.ops.backup import backup as copy
+
+    _moved(copy, settings, directory)
+
+
+@selvedge.command()
+@with_settings
+@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def restore(settings: Settings, directory: Path) -> None:
+    """Bring a backup in DIRECTORY back, into topics that are empty or not there yet."""
+    from pipeline.ops.backup import restore as bring_back
+
+    _moved(bring_back, settings, directory)
+
+
+def _moved(move: Callable[..., object], settings: Settings, directory: Path) -> None:
+    from confluent_kafka import KafkaException
+
+    from pipeline.kafka.topics import TopicsWrong
+    from pipeline.ops.backup import BackupFailed
+
+    _brokers(settings)
+    with one_line(BackupFailed, TopicsWrong, KafkaException):
+        move(settings, directory, click.echo)
+
+
+@selvedge.command()
 @click.option("--home", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
 def supervise(home: Path) -> None:
     """Keep the workers of a host deployment running. SIGHUP restarts them one after the other, SIGTERM ends them."""
@@ -258,7 +334,7 @@ def _with_brokers(settings: Settings, act: Callable[[Settings, AdminClient], lis
         return act(settings, connect(settings, _warn))
 
 
-def _tell(differences: list[Difference], none: str) -> None:
+def _tell(differences: Sequence[object], none: str) -> None:
     for difference in differences:
         click.echo(difference)
     if not differences:

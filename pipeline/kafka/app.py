@@ -15,12 +15,12 @@ import faust
 from faust.app.base import BootStrategy
 from mode import Service
 
-from pipeline.kafka.certificates import expiries
 from pipeline.kafka.committer import Committer
 from pipeline.kafka.failstop import fail_stop
 from pipeline.kafka.owner import Owner
 from pipeline.kafka.recovery import SOURCES
 from pipeline.kafka.stats import Stats
+from pipeline.kafka.surroundings import Surroundings
 from pipeline.kafka.transport import BlockConsumer
 from pipeline.settings import Settings
 
@@ -28,7 +28,7 @@ BLOCKS_QUEUED_MAX = 8
 LOOK_S = 0.2
 NOTE_S = 2.0
 STATS_S = 1.0
-CERTIFICATES_S = 600.0
+SURROUNDINGS_S = 30.0
 HEARTBEATS_PER_SESSION = 6
 
 
@@ -121,11 +121,13 @@ class _Timers(Service):
         await self._every(STATS_S, self._write)
 
     @Service.task
-    async def _certificates(self) -> None:
-        await self._every(CERTIFICATES_S, self._look_at_certificates)
+    async def _surroundings(self) -> None:
+        surroundings = Surroundings(self._settings, self._stats)
 
-    async def _look_at_certificates(self) -> None:
-        self._stats.certificates = await asyncio.to_thread(expiries, self._settings)
+        async def look() -> None:
+            await asyncio.to_thread(surroundings.look)
+
+        await self._every(SURROUNDINGS_S, look)
 
     async def _every(self, seconds: float, action: Callable[[], Awaitable[None]]) -> None:
         while not self.should_stop:

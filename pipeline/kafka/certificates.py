@@ -30,13 +30,31 @@ def _of_files(settings: Settings) -> Iterator[tuple[str, float]]:
 
 
 def _of_broker(settings: Settings) -> Iterator[tuple[str, float]]:
-    context = settings.security.ssl_context()
-    if context is None:
-        return
-    host, _, port = settings.brokers.partition(",")[0].rpartition(":")
-    with suppress(OSError, ValueError):
-        plain = socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_S)
-        with plain, context.wrap_socket(plain, server_hostname=host.strip("[]")) as secured:
-            shown = secured.getpeercert()
+    with suppress(OSError):
+        shown = _shown(settings)
         if shown:
             yield "broker", ssl.cert_time_to_seconds(str(shown["notAfter"]))
+
+
+def refusal(settings: Settings) -> str:
+    """Why the certificate of the first broker is not accepted, in OpenSSL's words; empty: it is, or nobody is there.
+    librdkafka tells no more than that it is not. Blocks."""
+    try:
+        _shown(settings)
+    except ssl.SSLCertVerificationError as error:
+        return str(error.verify_message)
+    except OSError:
+        return ""
+    return ""
+
+
+def _shown(settings: Settings) -> Any:
+    """The certificate that the first broker shows; None where there is no TLS."""
+    context = settings.security.ssl_context()
+    if context is None:
+        return None
+    host, _, port = settings.brokers.partition(",")[0].rpartition(":")
+    name = host.strip("[]")
+    plain = socket.create_connection((name, int(port)), timeout=CONNECT_S)
+    with plain, context.wrap_socket(plain, server_hostname=name) as secured:
+        return secured.getpeercert()

@@ -63,7 +63,7 @@ def committed_reader(settings: Settings) -> Consumer:
     return Consumer(
         {
             **settings.librdkafka(),
-            "group.id": f"{settings.group}-unused",
+            "group.id": settings.group,  # not joined, but rights are asked for it
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "auto.offset.reset": "earliest",

@@ -14,6 +14,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
+from pipeline.kafka.certificates import refusal
 from pipeline.settings import Settings
 
 PATIENCE_S = 60.0
@@ -23,6 +24,18 @@ WAIT_MAX_S = 8.0
 
 VARYING = re.compile(r"^\S+/(bootstrap|\d+): | \(after \d+ms in state .*$")
 """Parts of librdkafka's messages that differ from try to try, or repeat the address."""
+
+HINTS = (
+    ("has expired", "renew it"),
+    ("mismatch", "the certificate must be for the name or address by which the broker is reached"),
+    ("certificate", "SELVEDGE_KAFKA_SSL_CA_LOCATION must name the authority of these brokers"),
+    ("authentication failed", "check SELVEDGE_KAFKA_SASL_USERNAME, _PASSWORD and _MECHANISM"),
+    ("mechanism", "SELVEDGE_KAFKA_SASL_MECHANISM must be one that the brokers have enabled"),
+    ("failed to resolve", "check the names in SELVEDGE_BROKERS"),
+    ("disconnected", "SELVEDGE_KAFKA_SECURITY_PROTOCOL must be that of the brokers' listener"),
+    ("transport failure", "SELVEDGE_KAFKA_SECURITY_PROTOCOL must be that of the brokers' listener"),
+)
+"""Part of a reason -> what to do; the first that fits."""
 
 Tell = Callable[[str], None]
 """Takes a line for the operator."""
@@ -47,7 +60,7 @@ def connect(settings: Settings, tell: Tell, patience_s: float = PATIENCE_S) -> A
             return admin
         except KafkaException as error:
             admin.poll(0)
-            reason = reasons[-1] if reasons else error.args[0].str()
+            reason = _explained(settings, reasons[-1] if reasons else error.args[0].str())
         time.sleep(max(0.0, pause - time.monotonic()))
         left = end - time.monotonic()
         if left <= 0:
@@ -56,6 +69,13 @@ def connect(settings: Settings, tell: Tell, patience_s: float = PATIENCE_S) -> A
             tell(f"no answer from {settings.brokers}: {reason}; trying for another {left:.0f} s")
             told = reason
         wait = min(2 * wait, WAIT_MAX_S)
+
+
+def _explained(settings: Settings, reason: str) -> str:
+    """The reason, with what is known of it beyond that, and what to do."""
+    more = refusal(settings) if "certificate" in reason else ""
+    hint = next((hint for part, hint in HINTS if part in (more or reason).lower()), "")
+    return "; ".join(filter(None, (reason, more, hint)))
 
 
 def quiet_logger() -> logging.Logger:

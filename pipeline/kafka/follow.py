@@ -37,7 +37,7 @@ def follow(
     the brokers refuse. tell: takes a line for the operator."""
     count = partitions(settings, connect(settings, tell, patience_s), topic)
     down: list[str] = []
-    consumer = Consumer(_configuration(settings, down), logger=quiet_logger())
+    consumer = Consumer(_configuration(settings, topic, down), logger=quiet_logger())
     name = settings.topic(topic)
     try:
         wanted = [TopicPartition(name, partition, OFFSET_BEGINNING) for partition in range(count)]
@@ -54,14 +54,14 @@ def follow(
         consumer.close()
 
 
-def _configuration(settings: Settings, down: list[str]) -> dict[str, Any]:
+def _configuration(settings: Settings, topic: str, down: list[str]) -> dict[str, Any]:
     def note(error: KafkaError) -> None:
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
             down.append(error.str())
 
     return {
         **settings.librdkafka(),
-        "group.id": f"{settings.group}-follow",
+        "group.id": f"{settings.topic(topic)}.follow",  # not joined, but rights are asked for it
         "enable.auto.commit": False,
         "auto.offset.reset": "earliest",
         "isolation.level": "read_committed",

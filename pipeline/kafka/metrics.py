@@ -138,6 +138,13 @@ class Figures(Collector):
         yield CounterMetricFamily(
             "selvedge_transaction_aborts", "Open transactions of others aborted by a takeover.", value=stats.aborts
         )
+        replicas = stats.replicas
+        if replicas is not None:
+            yield GaugeMetricFamily("selvedge_brokers", "Brokers of the cluster.", value=replicas.brokers)
+            behind = "Partitions of our topics with a replica that is behind."
+            yield GaugeMetricFamily("selvedge_partitions_under_replicated", behind, value=replicas.behind)
+            leaderless = "Partitions of our topics without a leader."
+            yield GaugeMetricFamily("selvedge_partitions_leaderless", leaderless, value=replicas.leaderless)
         expiry = GaugeMetricFamily(
             "selvedge_certificate_expiry_timestamp_seconds", "When a certificate in use ends.", labels=("use",)
         )

@@ -18,16 +18,20 @@ import threading
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, KafkaException, TopicPartition
 
+from pipeline.core import times
 from pipeline.kafka.clients import ANSWER_S
 from pipeline.kafka.failstop import Stop
+from pipeline.kafka.logs import complain
 from pipeline.kafka.outside import Message, Outside, Reader, retry
 from pipeline.kafka.state import CLAIM, POSITION, Position, claim_key, claimant, decode_position
 from pipeline.kafka.stats import Stats
 from pipeline.settings import Settings
 
 GRACE_S = 0.3
+CLOCKS_APART_S = 5.0
+"""Above this the clocks of worker and broker disagree, and the operator is told."""
 FENCE_S = 60.0
 BATCH = 10_000
 POLL_S = 0.05
@@ -143,6 +147,7 @@ class Recovery:
                 failures.append(error)
             else:
                 shards[message.partition()].claim = message.offset()
+                self._compare_clocks(message)
 
         self._claimed |= shards.keys()
         producer = self._outside.plain()
@@ -152,6 +157,20 @@ class Recovery:
         if waiting or failures:
             reason = failures[0].str() if failures else "no answer"
             raise Stop(f"claims of shards {sorted(shards)} could not be written: {reason}")
+
+    def _compare_clocks(self, message: Message) -> None:
+        """The log's time stamp of a claim is the broker's clock of just now."""
+        kind, stamped = message.timestamp()
+        if kind != TIMESTAMP_LOG_APPEND_TIME:
+            return
+        ahead = self._outside.time_of_day() / times.SECOND - stamped / 1_000
+        if abs(ahead) > CLOCKS_APART_S and abs(self._stats.clock_ahead) <= CLOCKS_APART_S:
+            complain(
+                f"this machine's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the broker's: "
+                f"triggers fire too {'early' if ahead > 0 else 'late'} by that; set both by NTP",
+                seconds=round(ahead),
+            )
+        self._stats.clock_ahead = ahead
 
     def _read(self, reader: Reader, shards: Mapping[int, Shard], withdrawn: threading.Event) -> None:
         self._assign(reader, shards)

@@ -42,6 +42,14 @@ class Lag(NamedTuple):
     seconds: float
 
 
+class Replicas(NamedTuple):
+    """brokers: that are there. Of our topics' partitions: behind: with a replica that is; leaderless: not usable."""
+
+    brokers: int
+    behind: int
+    leaderless: int
+
+
 class Stats:
     def __init__(self) -> None:
         self.touchpoints = 0
@@ -70,6 +78,7 @@ class Stats:
         """The group has told which shards are this worker's, which may be none."""
         self.turned = time.monotonic()
         """When the timer of the epochs last came round, an epoch's end included."""
+        self.replicas: Replicas | None = None
         self.certificates: dict[str, float] = {}
         """Until when the certificates in use are good (Unix seconds), by use."""
         self.clock_ahead = 0.0

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -78,6 +78,7 @@ TABLE: tuple[Topic, ...] = (
 )
 FIXED = tuple(topic.name for topic in TABLE if topic.fixed)
 APPLY = "selvedge topics apply"
+ACLS = "selvedge acls plan"
 
 
 class TopicsWrong(Exception):
@@ -143,7 +144,7 @@ def check(settings: Settings, admin: AdminClient | None = None) -> int:
     topics = _metadata(admin).topics
     missing = [settings.topic(topic.name) for topic in TABLE if settings.topic(topic.name) not in topics]
     if missing:
-        raise TopicsWrong(f"missing topics: {', '.join(missing)}; make them with: {APPLY}")
+        raise TopicsWrong(_absent(admin, missing))
     counts = {settings.topic(name): len(topics[settings.topic(name)].partitions) for name in FIXED}
     shards = counts[settings.topic("state")]
     if len(set(counts.values())) > 1:
@@ -155,11 +156,28 @@ def check(settings: Settings, admin: AdminClient | None = None) -> int:
     return shards
 
 
+def _absent(admin: AdminClient, names: list[str]) -> str:
+    """Why topics are not shown. Brokers answer the same for what is not there and for what may not be seen, unless
+    asked for it by name."""
+    hidden = [name for name in names if _is_hidden(admin, name)]
+    if hidden:
+        return (
+            f"this principal may not see these topics, or they are not there: {', '.join(hidden)}; compare its rights "
+            f"with: {ACLS}; and make topics with: {APPLY}"
+        )
+    return f"missing topics: {', '.join(names)}; make them with: {APPLY}"
+
+
+def _is_hidden(admin: AdminClient, name: str) -> bool:
+    error = admin.list_topics(name, timeout=REQUEST_S).topics[name].error
+    return error is not None and error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
+
+
 def partitions(settings: Settings, admin: AdminClient, name: str) -> int:
     """The number of partitions of one topic, for those who need no other. Raises TopicsWrong."""
     topic = _metadata(admin).topics.get(settings.topic(name))
     if topic is None:
-        raise TopicsWrong(f"missing topic: {settings.topic(name)}; make it with: {APPLY}")
+        raise TopicsWrong(_absent(admin, [settings.topic(name)]))
     return len(topic.partitions)
 
 

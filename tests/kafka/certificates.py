@@ -18,14 +18,15 @@ class Authority:
         subject = ["-subj", "/CN=test authority", "-days", DAYS]
         self._openssl("req", "-x509", *self._new_key("ca"), "-out", str(self.certificate), *subject)
 
-    def issue(self, name: str, *, encrypted: bool = False) -> tuple[Path, Path]:
-        """A certificate for 127.0.0.1, and no host name, with its key; encrypted: with KEY_PASSWORD."""
+    def issue(self, name: str, *, encrypted: bool = False, days: str = DAYS) -> tuple[Path, Path]:
+        """A certificate for 127.0.0.1, and no host name, with its key; encrypted: with KEY_PASSWORD. With negative
+        days it has expired."""
         certificate, key = self.directory / f"{name}.pem", self.directory / f"{name}.key"
         request, extension = self.directory / f"{name}.csr", self.directory / f"{name}.ext"
         extension.write_text("subjectAltName=IP:127.0.0.1\n")
         self._openssl("req", *self._new_key(name), "-out", str(request), "-subj", f"/CN={name}")
         issuer = ["-CA", str(self.certificate), "-CAkey", str(self.directory / "ca.key"), "-CAcreateserial"]
-        signed = ["-days", DAYS, "-extfile", str(extension), "-out", str(certificate)]
+        signed = ["-days", days, "-extfile", str(extension), "-out", str(certificate)]
         self._openssl("x509", "-req", "-in", str(request), *issuer, *signed)
         if encrypted:
             plain = key.rename(key.with_suffix(".plain"))
