@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 import orjson
 
 from pipeline.core.effects import Output
+from pipeline.core.facts.sightings import first_received
 from pipeline.core.fragment import Fragment
 from pipeline.core.grouping import PersonIds
 from pipeline.core.identifiers import Registry
@@ -17,6 +20,7 @@ from pipeline.core.timers import earlier
 from pipeline.core.times import SECOND
 from pipeline.core.touchpoint import Id
 from pipeline.core.trigger import evaluate
+from pipeline.core.triggers.families import ALL
 
 HELD_AGAIN = SECOND
 """A trigger that waits for facts to be read is looked at again after that."""
@@ -61,6 +65,10 @@ class Judge:
         again = now + HELD_AGAIN if outcome.held is not None else 0
         self.set_alarm(group.owner, earlier(outcome.wake or 0, again))
 
+    def has_told(self, names: Iterable[Id]) -> bool:
+        """Whether a trigger was published of one of these identifiers."""
+        return any(self._seat_of(name).told for name in names)
+
     def _note(self, name: Id, told: dict[str, Told], now: int) -> None:
         """Puts what was told into the seat; what can matter to nothing any more goes."""
         seat = self._seat_of(name)
@@ -93,26 +101,78 @@ class Judge:
             self._put(name, seat)
 
 
-def instants(fragments: Iterable[Fragment], since: int, now: int, grace: int) -> tuple[list[int], int]:
-    """The full seconds after `since` at which a fact that triggers can depend on has just been received: those up to
-    `now`, ascending, and the first one after it (0: none)."""
-    times = {time for fragment in fragments for time in _received(fragment, grace) if time > since - SECOND}
-    seconds = sorted({-(-time // SECOND) * SECOND for time in times})
-    known = [second for second in seconds if since < second <= now]
-    return known, next((second for second in seconds if second > now), 0)
+class Instants(NamedTuple):
+    """The full seconds in which facts that triggers can depend on were received. known: all of them, ascending. open:
+    those at which anything can follow; at the others a cart changed, in time: for who was told nothing, nothing is due
+    before a wait is over. joined: the times, ascending, at which persons can have changed. later: the first second
+    after now; 0: none."""
+
+    known: list[int]
+    open: set[int]
+    joined: list[int]
+    later: int
 
 
-def _received(fragment: Fragment, grace: int) -> Iterable[int]:
+def instants(fragments: Sequence[Fragment], since: int, now: int, grace: int, *, contested: bool) -> Instants:
+    """After `since`, up to `now`. contested: newer times of known edges can change who is one person."""
+    joined = {time for fragment in fragments for time in _joining(fragment)}
+    if contested:
+        joined.update(time for fragment in fragments for time in _seen(fragment))
+    open = _seconds(joined) | _seconds(time for fragment in fragments for time in _decisive(fragment, grace))
+    changes = _seconds(time for fragment in fragments for time in _changes(fragment))
+    seconds = sorted(second for second in open | changes if second > since)
+    reached = bisect_right(seconds, now)
+    return Instants(seconds[:reached], open, sorted(joined), seconds[reached] if reached < len(seconds) else 0)
+
+
+def _seconds(times: Iterable[int]) -> set[int]:
+    return {-(-time // SECOND) * SECOND for time in times}
+
+
+def _seen(fragment: Fragment) -> Iterable[int]:
+    for sighting in fragment.sets.values():
+        for _, received in sighting.seen:
+            yield received
+
+
+def _changes(fragment: Fragment) -> Iterable[int]:
+    """When facts came that deadlines are made of."""
+    for family in ALL:
+        for _, received in family.refs(fragment):
+            yield received
+
+
+def _joining(fragment: Fragment) -> Iterable[int]:
+    """When it became known who was seen with whom, or who was not to be."""
+    for sighting in fragment.sets.values():
+        yield first_received(sighting)
+        for _, received in sighting.observed:
+            yield received
+    for seen in fragment.vetoes.values():
+        for _, received in seen:
+            yield received
+    yield from fragment.shared.values()
+    yield fragment.hub
+
+
+def _decisive(fragment: Fragment, grace: int) -> Iterable[int]:
+    """When facts came that can end, allow or forbid something at once, whatever they are: only that somebody known was
+    there in time is not among them. Traits do not know when they came: their touchpoint does."""
     for time, moment in fragment.activity.items():
         if moment.received - time > grace:
             yield moment.received
+    told = {trait.time for kept in fragment.traits.values() for trait in kept}
     for sighting in fragment.sets.values():
-        for _, received in (*sighting.seen, *sighting.observed):
-            yield received
         yield sighting.app
+        for time, received in sighting.seen:
+            if received - time > grace or time in told:
+                yield received
+    for hint in fragment.hints.values():
+        yield hint.received
     for cart in (*fragment.carts.values(), *fragment.baskets.values()):
         for change in cart.changes:
-            yield change.received
+            if change.received - change.time > grace:
+                yield change.received
     for wish in (*fragment.wishes.values(), *fragment.wished):
         yield wish.received
     for order in fragment.orders.values():
@@ -134,8 +194,3 @@ def _received(fragment: Fragment, grace: int) -> Iterable[int]:
         yield click.received
     for bounce in fragment.bounces.values():
         yield bounce.received
-    for seen in fragment.vetoes.values():
-        for _, received in seen:
-            yield received
-    yield from fragment.shared.values()
-    yield fragment.hub

@@ -7,13 +7,16 @@ deadline, by what was known then; so they do not depend on how the input was cut
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from functools import reduce
 
+from pipeline.core.alarms import waits
 from pipeline.core.cause import Cause
 from pipeline.core.cluster import Cluster
 from pipeline.core.effects import Output
+from pipeline.core.fragment import Fragment
 from pipeline.core.grouping import Grouping, PersonIds, grouping
 from pipeline.core.judge import Judge, instants
 from pipeline.core.privacy import Privacy
@@ -21,6 +24,7 @@ from pipeline.core.publish import Kind, Move, Publisher
 from pipeline.core.seat import Seat
 from pipeline.core.shard import Shard
 from pipeline.core.timers import earlier
+from pipeline.core.times import DAY, SECOND
 from pipeline.core.touchpoint import Id
 
 GROUPINGS_MAX = 100_000
@@ -46,10 +50,15 @@ class Settler:
         self._roots, self._clock, self._documents = shard.roots, clock, documents
         self._registry, self._fragment, self._seat = shard.registry, shard.fragment, shard.roots.seat
         self._count = shard.count
+        triggers = self._registry.policy.triggers
+        self._calm = min(waits(triggers).values(), default=DAY) - triggers.grace - SECOND
+        """What comes in time is due no sooner than that after it was received."""
+        self._due_from = 0
+        """While a cluster is judged by instants: before this, nothing can be due of what was passed over; 0: nothing
+        was."""
         self._groupings: dict[Id, Grouping] = {}
         self._at_hand: dict[Id, Cluster] = {}
         self._publisher = Publisher(self._registry, out, shard.fragment, self._seat, shard.roots.seats.put, shard.count)
-        self._count = shard.count
         self._judge = Judge(self._registry, out, self._seat, shard.roots.seats.put, shard.count)
         self._privacy = Privacy(self._registry, shard.roots, shard.fragment, shard.post, out, shard.count)
         self._suppressions = shard.suppressions
@@ -354,22 +363,32 @@ class Settler:
             return
         fragments = [fragment for name in members if (fragment := self._fragment(name)) is not None]
         since = min(self._seat(name).evaluated for name in members)
-        known, later = instants(fragments, since, now, self._registry.policy.triggers.grace)
-        for at in self._moments(members, known, since, now):
-            for group in grouping(members, self._fragment, self._registry, at).groups:
+        contested = not self._roots.contested.isdisjoint(members) or any(map(_is_contested, fragments))
+        seen = instants(fragments, since, now, self._registry.policy.triggers.grace, contested=contested)
+        grouped, joined, self._due_from = None, 0, 0
+        for at in self._moments(members, seen.known, since, now):
+            alarm = earlier(judge.alarm(members), self._due_from)
+            if at not in seen.open and not 0 < alarm <= at and not judge.has_told(members):
+                self._due_from = earlier(self._due_from, at + self._calm)
+                continue
+            self._due_from = 0 if self._due_from <= at else self._due_from
+            reached = bisect_right(seen.joined, at)
+            if grouped is None or joined != reached:
+                grouped, joined = grouping(members, self._fragment, self._registry, at), reached
+            for group in grouped.groups:
                 if any(self._seat(name).evaluated < at for name in group.ids):
                     judge.judge(self._publisher.person(group), group, at, at, at)
             judge.silence(members, at)
         for name in members:
             judge.evaluated(name, now)
-        judge.set_alarm(holder, earlier(self._seat(holder).alarm, later))
+        judge.set_alarm(holder, reduce(earlier, (seen.later, self._due_from), self._seat(holder).alarm))
 
     def _moments(self, members: list[Id], known: list[int], since: int, now: int) -> Iterator[int]:
         """The instants known and the alarms after `since` up to `now`, also those set on the way."""
         places = iter([*known, now + 1])
         place, at = next(places), since
         while True:
-            alarm = self._judge.alarm(members)
+            alarm = earlier(self._judge.alarm(members), self._due_from)
             at = min(place, max(alarm, at + 1)) if alarm else place
             if at > now:
                 return
@@ -396,6 +415,11 @@ class Settler:
             seat.wake = wake
             self._roots.seats.put(root, seat)
         self._roots.timers.arm(root, wake)
+
+
+def _is_contested(fragment: Fragment) -> bool:
+    """Whether who is one person may have been another question before."""
+    return bool(fragment.hub or fragment.shared or fragment.vetoes)
 
 
 def _times(seat: Seat) -> tuple[int, int, int]:
