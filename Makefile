@@ -1,6 +1,6 @@
 # Needs make and Python 3.11 or newer. PYTHON=/path/to/python3 chooses another one for .venv.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench deploy undeploy fmt lock clean
+.PHONY: help demo test check bench deploy undeploy fmt schemas lock clean
 
 BIN := .venv/bin
 RUN := .venv/.runtime
@@ -27,6 +27,8 @@ undeploy: $(RUN)  ## takes down what deploy made; data stay unless DATA=delete
 	@$(BIN)/selvedge undeploy $(DEPLOY) $(if $(filter delete,$(DATA)),--delete-data) $(ARGS)
 fmt: $(DEV)  ## formats the code
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+schemas: $(RUN)  ## writes the AsyncAPI document anew
+	@$(BIN)/python -m pipeline.kafka.asyncapi > schemas/asyncapi.json
 lock:  ## writes the lock files anew (needs uv)
 	@$(LOCK) --group build -o requirements.lock && $(LOCK) --group build --group dev -c requirements.lock -o requirements-dev.lock
 clean:  ## removes everything that was made
