@@ -24,12 +24,8 @@ class Kind(NamedTuple):
 
 
 KINDS: Final = {
-    "touchpoints": Kind(
-        "touchpoint", "anything; `type:value` of the strongest identifier saves a hop", "What happened."
-    ),
-    "profiles": Kind(
-        "profile", "profile id", "One document per person; `merged` redirects; tombstone after an erasure."
-    ),
+    "touchpoints": Kind("touchpoint", "anything; best `type:value` of the strongest identifier", "What happened."),
+    "profiles": Kind("profile", "profile id", "One document per person; redirects; tombstones after erasures."),
     "identities": Kind("identity", "canonical text of an identifier, or its hash", "Which profile an identifier has."),
     "profile-changes": Kind("profile-change", "profile id", "What happened to which profile, and why."),
     "triggers": Kind("trigger", "episode id", "Messages to be sent, not to be sent, or to be withdrawn."),
