@@ -21,9 +21,10 @@ NOT_COMPARED = ("revision", "as_of", "updated_at", "triggers")
 class Published:
     def __init__(self, outputs: Iterable[Output] = ()) -> None:
         self.profiles: dict[str, Document] = {}
+        self.revisions: dict[str, int] = {}
+        """Of every profile there ever was."""
         self.identities: dict[Id, Document] = {}
         self.products: dict[str, Document] = {}
-        self._revisions: dict[str, int] = {}
         self.changes: list[Document] = []
         self.triggers: list[Document] = []
         self._events: set[tuple[str, str]] = set()
@@ -56,8 +57,9 @@ class Published:
             del self.profiles[key]
             return
         assert value["profile_id"] == key
-        assert value["revision"] > self._revisions.get(key, 0), f"the revision of {key} does not rise"
-        self.profiles[key], self._revisions[key] = value, value["revision"]
+        assert value["revision"] > self.revisions.get(key, 0), f"the revision of {key} does not rise"
+        self.profiles[key] = value
+        self.revisions[key] = value["revision"]
 
     def _product(self, key: str, value: Document | None) -> None:
         assert self.products.get(key) != value, f"{key} is published without a change"

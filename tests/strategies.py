@@ -15,6 +15,7 @@ from tests.histories import CHANNELS, POLICIES, START, TYPES, identifiers, polic
 History = list[Touchpoint]
 Choice = tuple[str, str, list[Id], int, int, int]
 """type, channel, identifiers, time, received, item"""
+Choices = list[Choice]
 
 policies = st.sampled_from(sorted(POLICIES))
 shards = st.sampled_from((1, 2, 3, 8))
@@ -25,9 +26,7 @@ _KNOWN = identifiers(Registry(load("")))
 def histories(draw: st.DrawFn, policy_name: str = "plain", size_max: int = 14) -> History:
     """Touchpoints that the policy allows, in the order of their received times."""
     registry = Registry(policy(policy_name))
-    choices = draw(st.lists(_choices(registry), min_size=1, max_size=size_max))
-    made = [touchpoint(number, *choice, registry) for number, choice in enumerate(choices)]
-    return sorted(made, key=lambda tp: tp.received)
+    return made(draw(choices(size_max).filter(lambda chosen: made(chosen, registry))), registry)
 
 
 @st.composite
@@ -37,14 +36,25 @@ def shops(draw: st.DrawFn) -> tuple[str, History]:
     return name, draw(histories(name))
 
 
-def _choices(registry: Registry) -> st.SearchStrategy[Choice]:
+def made(chosen: Choices, registry: Registry) -> History:
+    """The touchpoints that the policy allows, in the order of their received times."""
+    history = [
+        touchpoint(number, *choice, registry)
+        for number, choice in enumerate(chosen)
+        if possible(choice[2], choice[0], registry)
+    ]
+    return sorted(history, key=lambda tp: tp.received)
+
+
+def choices(size_max: int = 14) -> st.SearchStrategy[Choices]:
+    """What touchpoints can be made from under any policy."""
     some = st.integers(0, 40)
     time = st.builds(lambda number, unit: START + number * unit, some, st.sampled_from((SECOND, MINUTE, HOUR)))
     delay = st.one_of(st.just(0), st.builds(lambda number, unit: number * unit, some, st.sampled_from((SECOND, HOUR))))
     ids = st.lists(st.sampled_from(_KNOWN), min_size=1, max_size=4, unique=True)
     kind = st.tuples(st.sampled_from(TYPES), st.sampled_from(CHANNELS), ids)
     drawn = st.builds(lambda k, t, d, item: (*k, t, t + d, item), kind, time, delay, st.integers(0, 5))
-    return drawn.filter(lambda choice: possible(choice[2], choice[0], registry))
+    return st.lists(drawn, min_size=1, max_size=size_max)
 
 
 def with_repeats(history: History) -> st.SearchStrategy[History]:

@@ -43,6 +43,9 @@ class Group:
     def shards(self) -> tuple[int, ...]:
         return tuple(self._shards)
 
+    def shard(self, number: int) -> Shard:
+        return self._shards[number]
+
     def home(self, name: Id) -> Shard:
         """The shard at which an identifier is at home, to look at."""
         return self._shards[self._registry.home(name)]
@@ -74,8 +77,9 @@ class Group:
                 made = row
             else:
                 others.append((key, row))
+        same = made is not None and state.check(made, self._registry)
         shard.load(others)
-        if made is None or not state.check(made, self._registry):
+        if not same:
             shard.roots.regroup_all()
             self._unmarked.append(number)
         self._shards[number] = shard
@@ -181,6 +185,11 @@ class Group:
             settler.settle(now, caught_up_to)
         if self._documents:
             self._publish_products(now)
+
+    def gather(self) -> Effects:
+        """Handles what is on its way and returns the rows that changed; nobody is solved or published."""
+        self._run()
+        return self._collect()
 
     def finish(self, now: int) -> Effects:
         """Views every profile and every product once more."""

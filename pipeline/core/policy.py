@@ -66,6 +66,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """The same of the keys that decide how touchpoints are folded."""
         return _digest({f"{section}.{key}": getattr(getattr(self, section), key) for section, key in FOLD_KEYS})
 
+    @cached_property
+    def fold_values(self) -> dict[str, str]:
+        """These keys with their values as TOML."""
+        return {f"{section}.{key}": policy_text.value_of(getattr(self, section), key) for section, key in FOLD_KEYS}
+
 
 FOLD_KEYS: Final = (
     ("identity", "order"),

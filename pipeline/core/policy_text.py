@@ -24,6 +24,11 @@ def written(policy: msgspec.Struct) -> str:
     )
 
 
+def value_of(section: msgspec.Struct, key: str) -> str:
+    """One value as TOML."""
+    return dict(keys_of(section))[key]
+
+
 def keys_of(section: msgspec.Struct) -> list[tuple[str, str]]:
     """Each key with its value as TOML."""
     return [

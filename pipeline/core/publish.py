@@ -15,7 +15,7 @@ import orjson
 import xxhash
 
 from pipeline.core import times
-from pipeline.core.blocks.identifiers import published
+from pipeline.core.blocks.identifiers import how_shown, key_of_row, published
 from pipeline.core.blocks.shorten import shorten
 from pipeline.core.effects import Output
 from pipeline.core.fragment import Fragment
@@ -83,15 +83,18 @@ class Publisher:
         for name in group.ids:
             seat = self._seat_of(name)
             first, plain = since.get(name, 0), self._plain(group, name)
-            row = (profile_id, first, group.shared, plain is not None)
-            if row != (seat.profile_id, seat.since, seat.shared, seat.known):
+            row = (profile_id, first, group.shared, plain is not None, how_shown(name, registry))
+            if row != (seat.profile_id, seat.since, seat.shared, seat.known, seat.shown):
                 if seat.profile_id and seat.profile_id != profile_id:
                     move.left.add(seat.profile_id)
                     self._count("flips")
                 move.shared |= group.shared and not seat.shared
                 move.joined |= seat.profile_id != profile_id
-                seat.profile_id, seat.since, seat.shared, seat.known = row
+                withdrawn = key_of_row(name, seat.shown, registry)
+                seat.profile_id, seat.since, seat.shared, seat.known, seat.shown = row
                 self._put(name, seat)
+                if withdrawn is not None and withdrawn != key_of_row(name, seat.shown, registry):
+                    self._out(Output("identities", withdrawn, None, f"{withdrawn}@", now))
                 self._identity(name, plain, seat, now)
             if seat.revision and name != group.owner and seat.target != profile_id:
                 if seat.target == registry.profile_id(name):

@@ -44,6 +44,8 @@ class Roots:
         """Root -> all identifiers of the cluster whose seats are here."""
         self.timers = Timers()
         self.dirty: dict[Id, Cause] = {}
+        self.heirs: dict[Id, bytes] = {}
+        """In a rebuild: seats, encoded, of identifiers of which something was published and that were not seen yet."""
         self.orphans: dict[Id, Id] = {}
         """Replica without seat -> the root it was sent to."""
         self.clock = 0
@@ -53,7 +55,9 @@ class Roots:
 
     def born(self, name: Id) -> None:
         """A new identifier is a cluster of its own."""
-        self.seats.put(name, Seat(name, name, evaluated=self.clock, revision=self._revision_of(name)))
+        heir = self.heirs.pop(name, None)
+        seat = Seat(name, name, evaluated=self.clock, revision=self._revision_of(name))
+        self.seats.put(name, seats_of.heir(heir, self.clock) if heir else seat)
         self.clusters[name] = [name]
 
     def seat(self, name: Id) -> Seat:
@@ -156,7 +160,7 @@ class Roots:
         """Every cluster is to be solved and viewed anew: the policy has changed."""
         for root, members in self.clusters.items():
             for name in members:
-                self.mark(root, name, "", True)
+                self.mark(root, name, "policy", True)
 
     # -- rows --------------------------------------------------------------------------------------------------------
 

@@ -55,6 +55,8 @@ class Seat(msgspec.Struct, array_like=True, gc=False):
     """At the root's seat: bundles on their way, with the seats that arrived and their size (0: not known yet)."""
     claims: dict[Id, Claim] = {}
     """At the root's seat: privacy requests by their subject."""
+    shown: str = ""
+    """How the policy had the identities row published: raw, sha256, or empty: not at all."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -76,3 +78,24 @@ def peek(row: bytes) -> tuple[int, bool, Id, Id]:
     wake, carts, root, name = _PREFIX.unpack_from(row)
     middle = _PREFIX.size + root
     return wake, carts, Id(row[_PREFIX.size : middle].decode()), Id(row[middle : middle + name].decode())
+
+
+def heir(row: bytes, clock: int) -> Seat:
+    """A seat in a fresh state for the identifier of an encoded old one: what was published and told is known, nothing
+    is due. What changed can go out at once. On the record clock triggers up to `clock` are not evaluated again."""
+    old = decode(row)
+    return Seat(
+        old.id,
+        old.id,
+        profile_id=old.profile_id,
+        since=old.since,
+        shared=old.shared,
+        known=old.known,
+        revision=old.revision,
+        target=old.target,
+        digests=old.digests,
+        evaluated=clock,
+        carts=bool(old.told),
+        told=old.told,
+        shown=old.shown,
+    )

@@ -8,6 +8,7 @@ from pipeline.core.identifiers import Registry
 
 FORMAT = 1
 KEY = b"M"
+REBUILD = "selvedge rebuild"
 
 
 class StateError(Exception):
@@ -15,16 +16,29 @@ class StateError(Exception):
 
 
 class Made(msgspec.Struct, array_like=True, frozen=True):
+    """fold: the keys of the policy that decide how touchpoints are folded, with their values as TOML. rebuilding: a
+    rebuild has begun and not ended."""
+
     format: int
     key_check: str
     fold_digest: str
     digest: str
     shards: int
+    fold: dict[str, str] = {}
+    rebuilding: bool = False
 
 
-def made_with(registry: Registry) -> Made:
+def made_with(registry: Registry, *, rebuilding: bool = False) -> Made:
     policy = registry.policy
-    return Made(FORMAT, registry.key_check, policy.fold_digest, policy.digest, registry.shards)
+    return Made(
+        FORMAT,
+        registry.key_check,
+        policy.fold_digest,
+        policy.digest,
+        registry.shards,
+        policy.fold_values,
+        rebuilding,
+    )
 
 
 def encode(made: Made) -> bytes:
@@ -34,21 +48,28 @@ def encode(made: Made) -> bytes:
 def check(row: bytes, registry: Registry) -> bool:
     """Whether the policy is the one that the state was solved with; if not, every cluster has to be regrouped.
     Raises StateError where the state cannot be used."""
-    made = msgspec.msgpack.decode(row, type=Made)
+    made = readable(row, registry)
+    if made.rebuilding:
+        raise StateError(f"a rebuild of the state has begun and was not finished; run: {REBUILD}")
     wanted = made_with(registry)
-    if made.format != wanted.format:
-        raise StateError(f"the state has format {made.format}, this version reads {wanted.format}")
-    if made.shards != wanted.shards:
+    if made.fold_digest != wanted.fold_digest:
+        changed = [key for key in wanted.fold if made.fold.get(key) != wanted.fold[key]]
+        told = "; ".join(f"{key} is {wanted.fold[key]}, the state has {made.fold.get(key)}" for key in changed)
+        raise StateError(f"the state was folded with another policy: {told}. Take the change back, or run: {REBUILD}")
+    return made.digest == wanted.digest
+
+
+def readable(row: bytes, registry: Registry) -> Made:
+    """What the state was made with, if its rows can be read at all. Raises StateError."""
+    made = msgspec.msgpack.decode(row, type=Made)
+    if made.format != FORMAT:
+        raise StateError(f"the state has format {made.format}, this version reads {FORMAT}")
+    if made.shards != registry.shards:
         raise StateError(
-            f"the state has {made.shards} shards, the topics have {wanted.shards}; shards are fixed for life"
+            f"the state has {made.shards} shards, the topics have {registry.shards}; shards are fixed for life"
         )
-    if made.key_check != wanted.key_check:
+    if made.key_check != registry.key_check:
         raise StateError(
             "the state was made with another hash key: set SELVEDGE_HASH_KEY_FILE to the key it was made with"
         )
-    if made.fold_digest != wanted.fold_digest:
-        raise StateError(
-            "the state was folded with another policy: a key that decides how touchpoints are folded has changed. "
-            "Take the change back, or start over with an empty state topic"
-        )
-    return made.digest == wanted.digest
+    return made

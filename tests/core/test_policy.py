@@ -184,12 +184,14 @@ def _toml(value: object) -> str:
     return '""' if value is None else str(value)
 
 
-def test_the_fold_digest_moves_with_fold_keys_and_with_nothing_else() -> None:
+def test_what_a_policy_folds_by_moves_with_fold_keys_and_with_nothing_else() -> None:
     base = Policy()
     for text in ('[identity]\nclamp_past = "10d"', '[profile]\ntimezone = "UTC"', "[identity]\nnormalise = false"):
-        assert load(text).fold_digest != base.fold_digest
+        section, key, _ = text.replace("[", "").replace("]\n", " = ").split(" = ")
+        moved = {name for name, value in load(text).fold_values.items() if value != base.fold_values[name]}
+        assert moved == {f"{section}.{key}"}
     for text in ("[identity]\nperson_max = 5", '[triggers]\ncart_delay = "5m"'):
-        assert load(text).fold_digest == base.fold_digest
+        assert load(text).fold_values == base.fold_values
         assert load(text).digest != base.digest
 
 

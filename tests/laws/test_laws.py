@@ -11,10 +11,10 @@ from collections.abc import Collection
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pipeline.core.group import Group
 from pipeline.core.identifiers import Registry
 from pipeline.core.replay import replay
 from pipeline.core.times import DAY
+from tests.deployment import Deployment
 from tests.histories import START, identifiers, policy, touchpoint
 from tests.oracle import answer
 from tests.published import Published
@@ -31,37 +31,18 @@ def published(policy_name: str, history: History, shards: int = 1) -> Published:
 def in_epochs(policy_name: str, history: History, ends: Collection[int], shards: int, *, restart: bool) -> Published:
     """The same with a drain at each of `ends`; restart: every shard then moves to a new group by its rows."""
     registry = Registry(policy(policy_name), shards=shards)
-    taken = Published()
-    rows: dict[int, dict[bytes, bytes]] = {shard: {} for shard in range(shards)}
-    group = _owning(registry, rows)
+    kept = Deployment(shards)
+    group = kept.worker(registry)
     clock = START
     for place, tp in enumerate(history):
         if place in ends:
             clock = max(clock, tp.received - 1)
-            _drain(group, clock, rows, taken)
-            group = _owning(registry, rows) if restart else group
+            kept.commit(group.drain(clock, clock))
+            group = kept.worker(registry) if restart else group
         group.touch(registry.home(tp.ids[0]), tp)
-    _drain(group, UNTIL, rows, taken)
-    for output in group.finish(UNTIL).outputs:
-        taken.take(output)
-    return taken
-
-
-def _owning(registry: Registry, rows: dict[int, dict[bytes, bytes]]) -> Group:
-    group = Group(registry, "record")
-    for shard, known in rows.items():
-        group.add(shard, list(known.items()))
-    return group
-
-
-def _drain(group: Group, clock: int, rows: dict[int, dict[bytes, bytes]], taken: Published) -> None:
-    effects = group.drain(clock, clock)
-    for shard, changed in effects.rows.items():
-        rows[shard].update({key: row for key, row in changed.items() if row is not None})
-        for key in [key for key, row in changed.items() if row is None]:
-            rows[shard].pop(key, None)
-    for output in effects.outputs:
-        taken.take(output)
+    kept.commit(group.drain(UNTIL, UNTIL))
+    kept.commit(group.finish(UNTIL))
+    return kept.published
 
 
 def same_profiles(one: Published, other: Published) -> None:

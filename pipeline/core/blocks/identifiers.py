@@ -24,16 +24,32 @@ _HASHED = frozenset({"email", "phone"})
 def published(id: Id, plain: str | None, registry: Registry) -> tuple[str, str, str] | None:
     """(key, type, value) as the policy lets an identifier be seen, None if not at all. `plain`: the readable value of
     an e-mail or a phone, where known. The key is the canonical text, with the hash by policy, whatever is known."""
-    type, _, value = id.partition(":")
-    how = registry.policy.publish.identifiers.get(type, "raw")
-    if how == "omit":
+    how = how_shown(id, registry)
+    key = key_of_row(id, how, registry)
+    if key is None:
         return None
-    if type in _HASHED and registry.policy.identity.normalise:
-        return (id, type, plain) if how == "raw" and plain is not None else (id, f"{type}_sha256", value)
-    if how == "raw":
-        return id, type, value
-    digest = _sha256(value)
-    return f"{type}:{digest}", f"{type}_sha256", digest
+    type, _, value = id.partition(":")
+    if _is_hashed(type, registry):
+        return (key, type, plain) if how == "raw" and plain is not None else (key, f"{type}_sha256", value)
+    return (key, type, value) if how == "raw" else (key, f"{type}_sha256", key.partition(":")[2])
+
+
+def how_shown(id: Id, registry: Registry) -> str:
+    """raw, sha256, or empty: not at all."""
+    how = registry.policy.publish.identifiers.get(id.partition(":")[0], "raw")
+    return "" if how == "omit" else how
+
+
+def key_of_row(id: Id, how: str, registry: Registry) -> str | None:
+    """The key of the identities row of an identifier that is shown so; None: there is none."""
+    if not how:
+        return None
+    type, _, value = id.partition(":")
+    return id if how == "raw" or _is_hashed(type, registry) else f"{type}:{_sha256(value)}"
+
+
+def _is_hashed(type: str, registry: Registry) -> bool:
+    return type in _HASHED and registry.policy.identity.normalise
 
 
 @lru_cache(maxsize=16_384)
