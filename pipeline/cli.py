@@ -638,6 +638,33 @@ def replay(
     click.echo(f"{summary.counts.get('touchpoints', 0):,} touchpoints of {summary.records:,} records")
 
 
+@selvedge.command()
+@with_settings
+@click.option("--partial", is_flag=True, help="Do without what was deleted from the topic and is in no FILE.")
+@click.argument("files", nargs=-1, type=EXISTING)
+def rebuild(settings: Settings, partial: bool, files: tuple[Path, ...]) -> None:
+    """Make the state anew from all touchpoints, and correct what was published; no worker may run.
+
+    Needed where a key of the policy has changed that decides how touchpoints are folded. Reads the topic from its
+    beginning; what was deleted there comes from an archive, FILE… (JSON lines or Parquet). Ids stay the same, revisions
+    go on, nobody is sent anything."""
+    from confluent_kafka import KafkaException
+
+    from pipeline.core.state import StateError
+    from pipeline.kafka.connect import BrokerAbsent, connect
+    from pipeline.kafka.failstop import Stop
+    from pipeline.kafka.rebuild import rebuild as run
+    from pipeline.kafka.recovery import Lost
+    from pipeline.kafka.topics import TopicsWrong, check
+    from pipeline.replay import merged
+
+    with one_line(BrokerAbsent, TopicsWrong, KafkaException, StateError, Stop, Lost):
+        admin = connect(settings, _warn)
+        registry = _registry(settings, None, check(settings, admin))
+        archive = (record.results for record in merged(files, registry)) if files else None
+        click.echo(run(settings, registry, admin, _warn, archive, partial=partial))
+
+
 def shop_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--touchpoints", default=20_000, show_default=True, type=click.IntRange(1)),

@@ -137,7 +137,7 @@ def run_through(
     records = read = reported = 0
     gc.disable()
     try:
-        for record in _merged(paths, registry):
+        for record in merged(paths, registry):
             if until and record.clock > until:
                 break
             records += 1
@@ -158,7 +158,8 @@ def run_through(
     return records
 
 
-def _merged(paths: Sequence[Path], registry: Registry) -> Iterator[Record]:
+def merged(paths: Sequence[Path], registry: Registry) -> Iterator[Record]:
+    """The records of files, in the order of received time, then file, then line."""
     files = [_records(path, number, registry) for number, path in enumerate(paths)]
     return files[0] if len(files) == 1 else heapq.merge(*files, key=_position)
 

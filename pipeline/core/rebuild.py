@@ -40,11 +40,10 @@ Ref = tuple[str, str]
 
 
 class Rebuild:
-    """`clock`: wall or record. `rows`: the old state by shard. `now`: the clock at which persons are viewed at the end;
-    not before that of the old state. Raises StateError where the old rows cannot be read."""
+    """`clock`: wall or record. `rows`: the old state by shard. Raises StateError where these cannot be read."""
 
-    def __init__(self, registry: Registry, clock: str, rows: Mapping[int, Rows], now: int) -> None:
-        self._registry, self._rows, self._now = registry, rows, now
+    def __init__(self, registry: Registry, clock: str, rows: Mapping[int, Rows]) -> None:
+        self._registry, self._rows = registry, rows
         self._published = _published(rows, registry)
         self._told = _told(self._published.values())
         self._wanted = {_ref(told) for told in self._told}
@@ -62,7 +61,6 @@ class Rebuild:
         made = state.encode(state.made_with(self._registry))
         for number in range(self._registry.shards):
             self._group.add(number, [(state.KEY, made)])
-            self._group.shard(number).roots.clock = self._now
         for name, row in self._published.items():
             self._group.home(name).roots.heirs[name] = row
 
@@ -80,16 +78,20 @@ class Rebuild:
                 cause.events.clear()
         return effects
 
-    def finish(self) -> Iterator[Effects]:
-        """Publishes what differs from what was published."""
+    def finish(self, now: int) -> Iterator[Effects]:
+        """Publishes what differs from what was published, all viewed at the clock `now`, which is not before that of
+        the old state. On the record clock no trigger is evaluated for any time up to then."""
         yield self.gather()
         self._tell()
         for roots in self._roots():
             changed, roots.dirty = roots.dirty, {}
             for part in _parts(roots.clusters):
-                roots.dirty = {root: _cause(roots.clusters[root], changed.get(root)) for root in part}
-                yield self._group.drain(self._now, 0)
-        yield from self._withdraw()
+                for root in part:
+                    members = roots.clusters[root]
+                    _evaluated(roots, members, now)
+                    roots.dirty[root] = _cause(members, changed.get(root))
+                yield self._group.drain(now, 0)
+        yield from self._withdraw(now)
         key, home = self._registry.key, self._registry.home
         yield from _steps((home(name), LEGACY + key(name), None) for name in self._published)
 
@@ -129,7 +131,7 @@ class Rebuild:
             root, beyond = self._group.home(beyond).index.climb(beyond)
         return self._group.home(root).roots
 
-    def _withdraw(self) -> Iterator[Effects]:
+    def _withdraw(self, now: int) -> Iterator[Effects]:
         """Takes back what was published of identifiers that were not seen again. Their seats stay, so that revisions
         go on should they be."""
         outputs: list[Output] = []
@@ -138,7 +140,7 @@ class Rebuild:
             for name in list(shard.roots.heirs):
                 shard.index.node(name)
                 seat = shard.roots.seat(name)
-                outputs += self._withdrawn(seat)
+                outputs += self._withdrawn(seat, now)
                 shard.roots.seats.put(name, _emptied(seat))
                 if len(outputs) >= ROWS_MAX:
                     yield self._with(outputs)
@@ -150,13 +152,13 @@ class Rebuild:
         effects.outputs += outputs
         return effects
 
-    def _withdrawn(self, seat: Seat) -> Iterator[Output]:
+    def _withdrawn(self, seat: Seat, now: int) -> Iterator[Output]:
         key = key_of_row(seat.id, seat.shown, self._registry)
         if seat.profile_id and key is not None:
-            yield Output("identities", key, None, f"{key}@", self._now)
+            yield Output("identities", key, None, f"{key}@", now)
         if seat.target:
             profile_id = self._registry.profile_id(seat.id)
-            yield Output("profiles", profile_id, None, f"{profile_id}:{seat.revision + 1}", self._now)
+            yield Output("profiles", profile_id, None, f"{profile_id}:{seat.revision + 1}", now)
 
 
 def _published(rows: Mapping[int, Rows], registry: Registry) -> dict[Id, bytes]:
@@ -190,6 +192,13 @@ def _ref(told: Told) -> Ref:
 def _emptied(seat: Seat) -> Seat:
     revision = seat.revision + 1 if seat.revision else 0
     return Seat(seat.id, seat.root, wake=seat.wake, revision=revision, evaluated=seat.evaluated)
+
+
+def _evaluated(roots: Roots, members: Iterable[Id], now: int) -> None:
+    for name in members:
+        seat = roots.seat(name)
+        seat.evaluated = now
+        roots.seats.put(name, seat)
 
 
 def _cause(members: Iterable[Id], changed: Cause | None) -> Cause:

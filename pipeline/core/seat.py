@@ -80,9 +80,9 @@ def peek(row: bytes) -> tuple[int, bool, Id, Id]:
     return wake, carts, Id(row[_PREFIX.size : middle].decode()), Id(row[middle : middle + name].decode())
 
 
-def heir(row: bytes, clock: int) -> Seat:
+def heir(row: bytes) -> Seat:
     """A seat in a fresh state for the identifier of an encoded old one: what was published and told is known, nothing
-    is due. What changed can go out at once. On the record clock triggers up to `clock` are not evaluated again."""
+    is due, what changed can go out at once."""
     old = decode(row)
     return Seat(
         old.id,
@@ -94,7 +94,6 @@ def heir(row: bytes, clock: int) -> Seat:
         revision=old.revision,
         target=old.target,
         digests=old.digests,
-        evaluated=clock,
         carts=bool(old.told),
         told=old.told,
         shown=old.shown,

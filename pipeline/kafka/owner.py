@@ -16,6 +16,7 @@ from typing import Protocol
 from confluent_kafka import KafkaException
 from faust.types import TP
 
+from pipeline.core.state import StateError
 from pipeline.kafka.blocks import Block
 from pipeline.kafka.committer import Committer
 from pipeline.kafka.failstop import Stop, fail_stop
@@ -147,11 +148,17 @@ class Owner:
             if shard.kept:
                 self._core.restore(number, kept[number].memory)
             else:
-                self._core.add(number, shard.rows.items())
+                self._add(number, shard)
             self._committer.fenced += [(number, key) for key in shard.before(self._recovery.own)]
         self._committer.own({number: Lease(number, self._leases, at) for number, at in positions.items()})
         await self.consumer.lease(self._offsets(positions), self._leases)
         self._stats.recovering = {}
+
+    def _add(self, number: int, shard: Shard) -> None:
+        try:
+            self._core.add(number, shard.rows.items())
+        except StateError as error:
+            raise Stop(f"shard {number}: {error}") from None
 
     async def _alive(self, withdrawn: threading.Event) -> None:
         """A process that was paused must not take over what has been assigned to others meanwhile."""

@@ -119,6 +119,12 @@ class Recovery:
 
     def take(self, shards: Collection[int], kept: Mapping[int, Kept], withdrawn: threading.Event) -> dict[int, Shard]:
         """Blocks until the shards may be owned. Raises Lost, Withdrawn, Stop or KafkaException."""
+        taken = self.win(shards, kept, withdrawn)
+        self._check_logs(taken)
+        return taken
+
+    def win(self, shards: Collection[int], kept: Mapping[int, Kept], withdrawn: threading.Event) -> dict[int, Shard]:
+        """The same for somebody who does not go on from the positions."""
         taken = {number: _from(number, kept.get(number)) for number in shards}
         self._claim(taken)
         reader = self._outside.reader()
@@ -240,15 +246,15 @@ class Recovery:
         return bool(overtaken or stale)
 
     def _check(self, shards: Mapping[int, Shard]) -> None:
-        """Whether the shards are ours, and their positions within the logs of the sources."""
+        """Whether the shards are ours."""
         for number, shard in shards.items():
             if shard.claims.get(self.own) != shard.claim:
                 raise Lost(f"shard {number}: the claim is not in the log")
             if any(offset > shard.claim for key, offset in shard.claims.items() if key != self.own):
                 raise Lost(f"shard {number} has been claimed by another worker")
-        self._check_logs(shards)
 
     def _check_logs(self, shards: Mapping[int, Shard]) -> None:
+        """Whether their positions are within the logs of the sources."""
         topics = [self._settings.topic(name) for name in SOURCES]
         logs = self._outside.beginnings([(topic, number) for topic in topics for number in shards])
         for number, shard in shards.items():

@@ -51,13 +51,13 @@ def rebuild(
         steps -= 1
         kept.commit(effects)
 
-    run = Rebuild(new, clock, kept.rows, now)
+    run = Rebuild(new, clock, kept.rows)
     for step in run.begin():
         commit(step)
     for tp in history:
         run.touch(tp)
         commit(run.gather())
-    for step in run.finish():
+    for step in run.finish(now):
         commit(step)
     commit(run.end())
 
