@@ -2,7 +2,7 @@
 
 Who somebody is and what is known of them is made anew from all touchpoints; what was published is taken over from the
 seats of the old state, so that what differs is published and nothing else: revisions go on, what no longer exists is
-taken back, what was told of carts stays told. Triggers are not fired; they wait for a worker that has read everything.
+taken back, what was told of carts stays told, who was erased stays away. No trigger is fired; they wait for a worker.
 
 All steps are effects to be made durable in their order. Until the last one the state says that it is being rebuilt; a
 rebuild that was ended half way is begun again: what was published is then in legacy rows, and in seats made since.
@@ -19,14 +19,15 @@ from pipeline.core import state
 from pipeline.core.blocks.identifiers import key_of_row
 from pipeline.core.cause import Cause
 from pipeline.core.effects import Effects, Output
+from pipeline.core.events import ACCESS
 from pipeline.core.group import Group
 from pipeline.core.identifiers import Registry
 from pipeline.core.ledger import Told
 from pipeline.core.roots import Roots
 from pipeline.core.seat import Seat
-from pipeline.core.touchpoint import Id, Touchpoint
+from pipeline.core.touchpoint import Id, Rejected, Touchpoint
 
-LEGACY, SEAT = b"L", b"S"
+LEGACY, SEAT, SUPPRESSION = b"L", b"S", b"X"
 ROWS_MAX = 20_000
 """Rows of one step."""
 MEMBERS_MAX = 2_000
@@ -57,39 +58,53 @@ class Rebuild:
         yield from _steps((home(name), LEGACY + key(name), row) for name, row in self._published.items())
         kept = {LEGACY + key(name) for name in self._published} | {state.KEY}
         old = ((shard, key) for shard, rows in self._rows.items() for key in rows if key not in kept)
-        yield from _steps((shard, key, None) for shard, key in old)
+        yield from _steps((shard, key, None) for shard, key in old if not key.startswith(SUPPRESSION))
         made = state.encode(state.made_with(self._registry))
         for number in range(self._registry.shards):
-            self._group.add(number, [(state.KEY, made)])
+            suppressed = [row for row in self._rows.get(number, {}).items() if row[0].startswith(SUPPRESSION)]
+            self._group.add(number, [(state.KEY, made), *suppressed])
         for name, row in self._published.items():
             self._group.home(name).roots.heirs[name] = row
 
-    def touch(self, touchpoint: Touchpoint) -> None:
+    def touch(self, touchpoint: Touchpoint) -> Rejected | None:
+        """Folds a touchpoint; why not, if it may not come in. Privacy requests are for `serve`."""
         ids, ref = touchpoint.ids, (touchpoint.id, touchpoint.source)
         if ref in self._wanted and ids:
             self._homes[ref] = min(ids[0], self._homes.get(ref, ids[0]))
-        self._group.touch(self._registry.home(ids[0]) if ids else 0, touchpoint)
+        return self._group.touch(self._registry.home(ids[0]) if ids else 0, touchpoint)
+
+    def serve(self, touchpoint: Touchpoint, *, again: bool) -> Iterator[Effects]:
+        """A privacy request, in its place among the touchpoints. again: it was served before: an erasure is repeated,
+        as history has come in again, but nobody is told."""
+        if again and touchpoint.type == ACCESS:
+            return
+        yield self.gather()
+        self._group.touch(self._registry.home(touchpoint.ids[0]), touchpoint)
+        effects = self._group.drain(touchpoint.received, 0)
+        if again:
+            effects.outputs = [output for output in effects.outputs if output.topic in ("profiles", "identities")]
+        yield effects
 
     def gather(self) -> Effects:
         """The rows that changed since the last call."""
         effects = self._group.gather()
         for roots in self._roots():
             for cause in roots.dirty.values():
-                cause.events.clear()
+                roots.sound(cause)
+            roots.dirty = {}
         return effects
 
     def finish(self, now: int) -> Iterator[Effects]:
         """Publishes what differs from what was published, all viewed at the clock `now`, which is not before that of
         the old state. On the record clock no trigger is evaluated for any time up to then."""
         yield self.gather()
-        self._tell()
+        self._note_told()
         for roots in self._roots():
-            changed, roots.dirty = roots.dirty, {}
             for part in _parts(roots.clusters):
                 for root in part:
                     members = roots.clusters[root]
                     _evaluated(roots, members, now)
-                    roots.dirty[root] = _cause(members, changed.get(root))
+                    roots.dirty[root] = _cause(members)
                 yield self._group.drain(now, 0)
         yield from self._withdraw(now)
         key, home = self._registry.key, self._registry.home
@@ -106,7 +121,7 @@ class Rebuild:
     def _roots(self) -> list[Roots]:
         return [self._group.shard(number).roots for number in range(self._registry.shards)]
 
-    def _tell(self) -> None:
+    def _note_told(self) -> None:
         """Puts what was told of a cart to where the change is now that it was told of."""
         for told in self._told:
             home = self._homes.get(_ref(told))
@@ -201,12 +216,10 @@ def _evaluated(roots: Roots, members: Iterable[Id], now: int) -> None:
         roots.seats.put(name, seat)
 
 
-def _cause(members: Iterable[Id], changed: Cause | None) -> Cause:
+def _cause(members: Iterable[Id]) -> Cause:
     cause = Cause()
     cause.events = dict.fromkeys(members, "policy")
     cause.regroup = cause.judge = True
-    if changed is not None:
-        cause.alarms = changed.alarms
     return cause
 
 

@@ -41,8 +41,8 @@ class History:
         self._paused: set[int] = set()
         self._client = committed_reader(settings)
 
-    def read(self) -> Iterator[list[Touchpoint | Rejected]]:
-        """What was read of each record."""
+    def read(self) -> Iterator[tuple[int, int, list[Touchpoint | Rejected]]]:
+        """Partition and offset of each record, and what was read of it."""
         self._client.assign([TopicPartition(self._topic, number, self._begins[number]) for number in self._open])
         try:
             while self._open or any(self._waiting.values()):
@@ -50,7 +50,8 @@ class History:
                 if number is None:
                     self._fetch()
                 else:
-                    yield self._read(number, self._waiting[number].popleft())
+                    message = self._waiting[number].popleft()
+                    yield number, message.offset() or 0, self._read(number, message)
         finally:
             self._client.close()
 

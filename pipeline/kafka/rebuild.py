@@ -22,6 +22,7 @@ import xxhash
 from confluent_kafka.admin import AdminClient
 
 from pipeline.core.effects import Effects
+from pipeline.core.events import PRIVACY
 from pipeline.core.identifiers import Registry
 from pipeline.core.rebuild import ROWS_MAX, Rebuild
 from pipeline.core.touchpoint import Rejected, Touchpoint
@@ -98,11 +99,14 @@ class _Run:
         self._recovery = Recovery(settings, name, outside, Stats())
         self._done = Rebuilt()
         self._received = 0
+        self._before: dict[int, int] = {}
+        """Up to which offset the old state had read."""
 
     def run(self, archive: Archive) -> Rebuilt:
         self._epochs.start()
         taken = self._recovery.win(range(self._registry.shards), {}, threading.Event())
         rows = {number: shard.rows for number, shard in taken.items()}
+        self._before = {number: at.touchpoints for number, shard in taken.items() if (at := shard.position) is not None}
         core = Rebuild(self._registry, self._settings.clock, rows)
         self._perform_all(core.begin())
         history = History(self._settings, self._registry, self._outside)
@@ -127,22 +131,28 @@ class _Run:
         archived: set[int] = set()
         for read in archive:
             archived.update(_digest(one) for one in read if isinstance(one, Touchpoint))
-            self._fold(core, read)
-        for read in history.read():
-            self._fold(core, [one for one in read if isinstance(one, Rejected) or _digest(one) not in archived])
+            for one in read:
+                self._take(core, one, again=True)
+        for shard, offset, read in history.read():
+            for one in read:
+                if isinstance(one, Rejected) or _digest(one) not in archived:
+                    self._take(core, one, again=offset < self._before.get(shard, 0))
         self._perform(core.gather())
 
-    def _fold(self, core: Rebuild, read: list[Touchpoint | Rejected]) -> None:
-        for one in read:
-            if isinstance(one, Rejected):
-                self._done.refused += 1
-                continue
-            core.touch(one)
-            self._received = max(self._received, one.received)
-            self._done.touchpoints += 1
-            if self._done.touchpoints % ROWS_MAX == 0:
-                self._tell(f"{self._done.touchpoints:,} touchpoints")
-                self._perform(core.gather())
+    def _take(self, core: Rebuild, one: Touchpoint | Rejected, *, again: bool) -> None:
+        if isinstance(one, Rejected):
+            self._done.refused += 1
+            return
+        self._received = max(self._received, one.received)
+        if one.type in PRIVACY:
+            self._perform_all(core.serve(one, again=again))
+        elif core.touch(one) is not None:
+            self._done.refused += 1
+            return
+        self._done.touchpoints += 1
+        if self._done.touchpoints % ROWS_MAX == 0:
+            self._tell(f"{self._done.touchpoints:,} touchpoints")
+            self._perform(core.gather())
 
     def _perform_all(self, steps: Iterator[Effects]) -> None:
         for step in steps:

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.core.effects import Effects
+from pipeline.core.events import PRIVACY
 from pipeline.core.identifiers import Registry
 from pipeline.core.policy import load
 from pipeline.core.rebuild import Rebuild
@@ -44,7 +46,7 @@ def rebuild(
 ) -> None:
     """steps: how many are committed before it is killed."""
 
-    def commit(effects: object) -> None:
+    def commit(effects: Effects) -> None:
         nonlocal steps
         if not steps:
             raise Killed
@@ -55,7 +57,11 @@ def rebuild(
     for step in run.begin():
         commit(step)
     for tp in history:
-        run.touch(tp)
+        if tp.type in PRIVACY:
+            for step in run.serve(tp, again=True):
+                commit(step)
+        else:
+            run.touch(tp)
         commit(run.gather())
     for step in run.finish(now):
         commit(step)
@@ -143,3 +149,20 @@ def test_what_no_longer_exists_is_taken_back_and_goes_on_with_its_revisions_shou
     assert kept.published.identities.keys() == {COOKIE, C1}
     assert kept.published.revisions == {id: row["revision"] for id, row in kept.published.profiles.items()}
     assert kept.published.revisions[same_policy.profile_id(C1)] > 2
+
+
+def test_who_was_erased_stays_away_and_who_came_back_comes_without_the_past() -> None:
+    kept, same_policy = Deployment(2), registry("plain", 2)
+    past = touchpoint("a", 0, ids=(C1, COOKIE))
+    erasure = touchpoint("x", 10, "privacy.erasure_requested", ids=(C1,))
+    consent = Data(consent=ConsentRef(channel="email", state="granted", proof="form 7"))
+    returned = touchpoint("y", 20, "consent.changed", ids=(C1,), data=consent, effective=NOON + 20 * MINUTE)
+    for history in ([past, erasure], [past, erasure, returned]):
+        kept.run(same_policy, history[-2:], NOON + HOUR)
+        before = kept.published
+        changes = len(before.changes)
+        rebuild(kept, same_policy, history, NOON + 2 * HOUR)
+        assert before.identities.keys() == {one.ids[0] for one in history if one is returned}
+        assert "erased" not in [change["kind"] for change in before.changes[changes:]]
+        for document in before.documents().values():
+            assert [row["count"] for row in document["identifiers"]] == [1]
