@@ -17,6 +17,7 @@ import msgspec
 from pipeline.core import seat as seats_of
 from pipeline.core import state
 from pipeline.core.blocks.identifiers import key_of_row
+from pipeline.core.catalogue.catalogue import heir
 from pipeline.core.cause import Cause
 from pipeline.core.effects import Effects, Output
 from pipeline.core.events import ACCESS
@@ -27,7 +28,7 @@ from pipeline.core.roots import Roots
 from pipeline.core.seat import Seat
 from pipeline.core.touchpoint import Id, Rejected, Touchpoint
 
-LEGACY, SEAT, SUPPRESSION = b"L", b"S", b"X"
+LEGACY, SEAT, SUPPRESSION, PRODUCT = b"L", b"S", b"X", b"P"
 ROWS_MAX = 20_000
 """Rows of one step."""
 MEMBERS_MAX = 2_000
@@ -57,12 +58,12 @@ class Rebuild:
         yield self._made(rebuilding=True)
         yield from _steps((home(name), LEGACY + key(name), row) for name, row in self._published.items())
         kept = {LEGACY + key(name) for name in self._published} | {state.KEY}
+        begun = {shard: dict(_heirs(rows)) for shard, rows in self._rows.items()}
         old = ((shard, key) for shard, rows in self._rows.items() for key in rows if key not in kept)
-        yield from _steps((shard, key, None) for shard, key in old if not key.startswith(SUPPRESSION))
+        yield from _steps((shard, key, begun[shard].get(key)) for shard, key in old)
         made = state.encode(state.made_with(self._registry))
         for number in range(self._registry.shards):
-            suppressed = [row for row in self._rows.get(number, {}).items() if row[0].startswith(SUPPRESSION)]
-            self._group.add(number, [(state.KEY, made), *suppressed])
+            self._group.add(number, [(state.KEY, made), *begun.get(number, {}).items()])
         for name, row in self._published.items():
             self._group.home(name).roots.heirs[name] = row
 
@@ -82,7 +83,9 @@ class Rebuild:
         self._group.touch(self._registry.home(touchpoint.ids[0]), touchpoint)
         effects = self._group.drain(touchpoint.received, 0)
         if again:
-            effects.outputs = [output for output in effects.outputs if output.topic in ("profiles", "identities")]
+            effects.outputs = [
+                output for output in effects.outputs if output.topic in ("profiles", "identities", "products")
+            ]
         yield effects
 
     def gather(self) -> Effects:
@@ -99,6 +102,8 @@ class Rebuild:
         the old state. On the record clock no trigger is evaluated for any time up to then."""
         yield self.gather()
         self._note_told()
+        for number in range(self._registry.shards):
+            self._group.shard(number).catalogue.review(now)
         for roots in self._roots():
             for part in _parts(roots.clusters):
                 for root in part:
@@ -185,6 +190,15 @@ def _published(rows: Mapping[int, Rows], registry: Registry) -> dict[Id, bytes]:
                 state.readable(shard[state.KEY], registry)
             found.update((seats_of.peek(row)[3], row) for key, row in shard.items() if key.startswith(kind))
     return found
+
+
+def _heirs(rows: Rows) -> Iterator[tuple[bytes, bytes]]:
+    """The rows with which a fresh shard begins: who must stay away, and what was published of products."""
+    for key, row in rows.items():
+        if key.startswith(SUPPRESSION):
+            yield key, row
+        elif key.startswith(PRODUCT) and (product := heir(row)) is not None:
+            yield key, product
 
 
 def _told(rows: Iterable[bytes]) -> list[Told]:

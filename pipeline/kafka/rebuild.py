@@ -162,6 +162,7 @@ class _Run:
         for output in effects.outputs:
             what = f"{output.topic} {'withdrawn' if output.value is None else 'written'}"
             self._done.changed[what] = self._done.changed.get(what, 0) + 1
+        self._done.refused += len(effects.rejected)
         work = Work(effects)
         if work:
             self._epochs.perform(work)

@@ -72,6 +72,7 @@ def same(kept: Published, fresh: Published) -> None:
     assert kept.profile_ids() == fresh.profile_ids()
     assert kept.identities == fresh.identities
     assert kept.documents() == fresh.documents()
+    assert kept.products == fresh.products
     assert not kept.broken_redirects()
 
 

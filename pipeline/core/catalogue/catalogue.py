@@ -296,6 +296,11 @@ class Catalogue:
             self.products.put(sku, product)
             self.timers.arm(sku, product.next)
 
+    def review(self, now: int) -> None:
+        """Every product is looked at again."""
+        for sku in self._names():
+            self.timers.arm(sku, now)
+
     def _document(self, product: Product, now: int, out: Callable[[Output], None], orders_of: OrdersOf) -> None:
         oldest = days.day(now, self._zone) - WINDOW + 1
         for counted in (product.wished, product.sold):
@@ -347,6 +352,12 @@ class Catalogue:
         (wake,) = _WAKE.unpack_from(row)
         self.timers.arm(Id(key.decode()), wake)
         self.products.load(key, row)
+
+
+def heir(row: bytes) -> bytes | None:
+    """A product's row in a fresh state: only what was published of it is known; None: nothing was."""
+    old = _decode(row)
+    return _encode(Product(old.sku, digest=old.digest, revision=old.revision)) if old.revision else None
 
 
 def _key(name: Id) -> bytes:
