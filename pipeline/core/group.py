@@ -43,9 +43,6 @@ class Group:
     def shards(self) -> tuple[int, ...]:
         return tuple(self._shards)
 
-    def shard(self, number: int) -> Shard:
-        return self._shards[number]
-
     def home(self, name: Id) -> Shard:
         """The shard at which an identifier is at home, to look at."""
         return self._shards[self._registry.home(name)]

@@ -182,13 +182,17 @@ class Rebuild:
 
 
 def _published(rows: Mapping[int, Rows], registry: Registry) -> dict[Id, bytes]:
-    """Encoded seats by identifier; where there are a legacy row and a seat, the seat is newer."""
+    """Encoded seats that know of anything published, by identifier; where there are a legacy row and a seat, the seat
+    is newer."""
     found: dict[Id, bytes] = {}
     for kind in (LEGACY, SEAT):
         for shard in rows.values():
             if state.KEY in shard:
                 state.readable(shard[state.KEY], registry)
-            found.update((seats_of.peek(row)[3], row) for key, row in shard.items() if key.startswith(kind))
+            for row in (row for key, row in shard.items() if key.startswith(kind)):
+                seat = seats_of.decode(row)
+                if seat.profile_id or seat.revision or seat.told:
+                    found[seat.id] = row
     return found
 
 

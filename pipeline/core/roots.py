@@ -56,7 +56,6 @@ class Roots:
     def born(self, name: Id) -> None:
         """A new identifier is a cluster of its own."""
         heir = self.heirs.pop(name, None)
-        heir = self.heirs.pop(name, None)
         seat = Seat(name, name, evaluated=self.clock, revision=self._revision_of(name))
         self.seats.put(name, seats_of.heir(heir) if heir else seat)
         self.clusters[name] = [name]
