@@ -27,7 +27,7 @@ from pipeline.core.times import SECOND
 from pipeline.core.touchpoint import Id, Touchpoint
 from pipeline.core.unionfind import Index
 
-JUDGED = CART | BASKET | WISHLIST | ORDER | MESSAGE | ADDRESS | {"consent.changed"}
+JUDGED = CART | BASKET | WISHLIST | ORDER | MESSAGE | ADDRESS | {"consent.changed", "stock.subscribed"}
 
 
 def matters(touchpoint: Touchpoint, grace: int) -> bool:

@@ -12,6 +12,9 @@ from typing import Any
 
 import msgspec
 
+from pipeline.core.catalogue.facts import Price, Stock
+from pipeline.core.catalogue.said import announced
+from pipeline.core.facts.offers import take
 from pipeline.core.fold import fold
 from pipeline.core.fragment import Fragment, ids_of
 from pipeline.core.grouping import PersonIds, grouping
@@ -31,6 +34,7 @@ from pipeline.core.touchpoint import (
     Item,
     MessageRef,
     OrderRef,
+    Store,
     Touchpoint,
 )
 from pipeline.core.trigger import Outcome, evaluate
@@ -137,6 +141,17 @@ class Facts:
     def save(self, minute: float, who: str, skus: str = "A", **more: Any) -> Touchpoint:
         return self._cart("store.basket_saved", minute, who, skus, None, {"source": "store/S-12", **more})
 
+    def subscribe(self, minute: float, who: str, skus: str = "A", **more: Any) -> Touchpoint:
+        return self.put("stock.subscribed", minute, who, Data(items=items(skus, None)), **more)
+
+    def price(self, minute: float, sku: str, price: str, currency: str = "EUR", **more: Any) -> Touchpoint:
+        item = Item(sku=sku, price=Decimal(price), currency=currency)
+        return self.put("price.changed", minute, "", Data(items=[item]), **more)
+
+    def stock(self, minute: float, sku: str, count: int, store: str | None = None, **more: Any) -> Touchpoint:
+        data = Data(items=[Item(sku=sku, stock=Decimal(count))], store=Store(id=store) if store else None)
+        return self.put("stock.changed", minute, "", data, **more)
+
     def consent(self, minute: float, who: str, state: str, channel: str = "email", **more: Any) -> Touchpoint:
         ref = ConsentRef(channel=channel, state=state, purpose=more.pop("purpose", "marketing"))
         return self.put("consent.changed", minute, who, Data(consent=ref), **more)
@@ -184,11 +199,24 @@ class World:
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
         self.fragments: dict[Id, Fragment] = {}
+        self.catalogue: dict[Id, tuple[list[Price], list[Stock]]] = {}
         self.seats: dict[Id, dict[str, Told]] = {}
         self.records: list[Record] = []
         self.wake: int | None = None
 
     def fold(self, tp: Touchpoint) -> None:
+        """Prices and stocks come to whoever wants them at once, those known before too."""
+        for said in announced(tp):
+            prices, stocks = self.catalogue.setdefault(said.to, ([], []))
+            prices += [said.price] if said.price is not None else []
+            stocks += [said.stock] if said.stock is not None and not said.store else []
+        if tp.ids:
+            self._fold(tp)
+        for fragment in self.fragments.values():
+            for sku in fragment.offers:
+                take(fragment, sku, *self.catalogue.get(Id(sku), ([], [])))
+
+    def _fold(self, tp: Touchpoint) -> None:
         fold(self.fragments.setdefault(tp.ids[0], Fragment(tp.ids[0])), tp, self.registry)
 
     def persons(self, as_of: int | None = None) -> list[Person]:

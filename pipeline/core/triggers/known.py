@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from functools import cached_property
 
-from pipeline.core.episode import Purchase
+from pipeline.core.cart import episodes
+from pipeline.core.catalogue.facts import Price, Stock, place
+from pipeline.core.episode import Episode, Purchase
 from pipeline.core.fragment import Fragment
 from pipeline.core.policy import Policy
 from pipeline.core.purchases import purchases
@@ -26,6 +29,43 @@ class Known:
     def orders(self) -> list[Purchase]:
         """By (time, order id)."""
         return purchases(self.fragments, self.as_of)
+
+    @cached_property
+    def carts(self) -> list[Episode]:
+        """By cart key, then time."""
+        return episodes(self.fragments, self.as_of, self.policy)
+
+    @cached_property
+    def offered(self) -> list[str]:
+        """The SKUs of which a price or a stock is known."""
+        return sorted(self.prices.keys() | self.stocks.keys())
+
+    @cached_property
+    def prices(self) -> dict[str, list[Price]]:
+        """By SKU, in the order of (time, event, source)."""
+        found: dict[str, dict[tuple[str, str], Price]] = {}
+        for fragment in self.fragments:
+            for sku, offered in fragment.offers.items():
+                for price in offered.prices:
+                    if self.has(price.received):
+                        found.setdefault(sku, {})[price.event, price.source] = price
+        return {sku: sorted(prices.values(), key=place) for sku, prices in found.items()}
+
+    @cached_property
+    def stocks(self) -> dict[str, list[Stock]]:
+        """As prices."""
+        found: dict[str, dict[tuple[str, str], Stock]] = {}
+        for fragment in self.fragments:
+            for sku, offered in fragment.offers.items():
+                for stock in offered.stocks:
+                    if self.has(stock.received):
+                        found.setdefault(sku, {})[stock.event, stock.source] = stock
+        return {sku: sorted(stocks.values(), key=place) for sku, stocks in found.items()}
+
+    def stock_at(self, sku: str, time: int) -> Decimal | None:
+        """Stock of an SKU as of a time; None: not known."""
+        counts = [stock.count for stock in self.stocks.get(sku, ()) if stock.time <= time]
+        return Decimal(counts[-1]) if counts else None
 
     @cached_property
     def activities(self) -> Activities:

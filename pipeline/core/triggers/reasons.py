@@ -41,6 +41,7 @@ def reasons(case: Case, due: Due, reach: Reach) -> tuple[str, ...]:
         "not_addressable": all(one["reason"] == "not_addressable" for one in reach.excluded) and not reach.used,
         "consent": case.addressing.profiling_refused
         or (not reach.used and any(one["reason"] == "consent" for one in reach.excluded)),
+        "out_of_stock": _is_out_of_stock(case, due),
         "cap_24h": _is_grouped(case, due) or exceeds(live, due.deadline, DAY, policy.cap_24h),
         "cap_7d": exceeds(live, due.deadline, 7 * DAY, policy.cap_7d),
     }
@@ -106,6 +107,11 @@ def _is_grouped(case: Case, due: Due) -> bool:
             if (same and told.step >= due.step) or (not same and grouped and told.family in GROUPED):
                 return True
     return False
+
+
+def _is_out_of_stock(case: Case, due: Due) -> bool:
+    """Whether every line was, at the deadline."""
+    return all(case.known.stock_at(sku, due.deadline) == 0 for sku in due.point.lines)
 
 
 def _is_robot(cart: Point, policy: Triggers) -> bool:

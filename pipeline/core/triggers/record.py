@@ -18,6 +18,7 @@ from pipeline.core.money import number, published
 from pipeline.core.triggers.case import Case
 from pipeline.core.triggers.due import Due
 from pipeline.core.triggers.families import GROUPED
+from pipeline.core.triggers.known import Known
 from pipeline.core.triggers.reasons import Reach
 
 Others = list[tuple[Episode, Point]]
@@ -46,8 +47,8 @@ def record(case: Case, told: Told, due: Due, others: Others, reach: Reach) -> di
         "addressable": bool(reach.used),
         "channels": reach.used,
         "excluded_channels": reach.excluded,
-        "cart": _cart(due.episode, due.point),
-        "other_carts": [_cart(episode, point) for episode, point in others],
+        "cart": _cart(case.known, due.deadline, due.episode, due.point),
+        "other_carts": [_cart(case.known, due.deadline, episode, point) for episode, point in others],
         "devices": _kinds([(due.episode, due.point), *others]),
         "evidence": {
             "last_change": due.point.event,
@@ -75,7 +76,7 @@ def _written_if(time: int) -> str | None:
     return written(time) if time else None
 
 
-def _cart(episode: Episode, point: Point) -> dict[str, Any]:
+def _cart(known: Known, deadline: int, episode: Episode, point: Point) -> dict[str, Any]:
     lines, currency = point.lines.values(), point.currency
     return {
         "cart_id": episode.cart_id,
@@ -84,11 +85,11 @@ def _cart(episode: Episode, point: Point) -> dict[str, Any]:
         "value": value_text(point.worth, currency),
         "currency": currency,
         "recovery_url": point.recovery_url,
-        "lines": [_line(line, currency) for line in lines],
+        "lines": [_line(line, currency, known.stock_at(line.sku, deadline)) for line in lines],
     }
 
 
-def _line(line: CartLine, currency: str) -> dict[str, Any]:
+def _line(line: CartLine, currency: str, stock: Decimal | None) -> dict[str, Any]:
     price = None if line.price is None else published(Decimal(line.price), line.currency or currency)
     return {
         "sku": line.sku,
@@ -98,7 +99,7 @@ def _line(line: CartLine, currency: str) -> dict[str, Any]:
         "price": price,
         "url": line.url,
         "image_url": line.image_url,
-        "stock": None,
+        "stock": None if stock is None else number(stock),
     }
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from pipeline.core.cart import episodes
 from pipeline.core.episode import Episode, Ref
 from pipeline.core.fragment import Fragment
 from pipeline.core.policy_sections import Triggers
@@ -21,7 +20,7 @@ def _earliest(fragment: Fragment, policy: Triggers) -> int | None:
 
 
 def _episodes(known: Known) -> list[Episode]:
-    return episodes(known.fragments, known.as_of, known.policy)
+    return known.carts
 
 
 def _refs(fragment: Fragment) -> Iterable[tuple[Ref, int]]:
