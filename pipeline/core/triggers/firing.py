@@ -36,7 +36,7 @@ def fire(case: Case, due: Sequence[Due]) -> None:
     while True:
         before = len(case.records)
         _fire_once(case, due)
-        if len(case.records) == before:
+        if not any(record["status"] == "fired" for record in case.records[before:]):
             return
 
 
