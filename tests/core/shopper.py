@@ -135,11 +135,11 @@ class Facts:
             "product.viewed", minute, who, Data(items=items(skus), session=more.pop("session", None)), **more
         )
 
-    def scan(self, minute: float, who: str, skus: str = "A", **more: Any) -> Touchpoint:
-        return self._cart("store.item_scanned", minute, who, skus, None, {"source": "store/S-12", **more})
+    def scan(self, minute: float, who: str, skus: str = "A", cart: str | None = None, **more: Any) -> Touchpoint:
+        return self._cart("store.item_scanned", minute, who, skus, cart, {"source": "store/S-12", **more})
 
-    def save(self, minute: float, who: str, skus: str = "A", **more: Any) -> Touchpoint:
-        return self._cart("store.basket_saved", minute, who, skus, None, {"source": "store/S-12", **more})
+    def save(self, minute: float, who: str, skus: str = "A", cart: str | None = None, **more: Any) -> Touchpoint:
+        return self._cart("store.basket_saved", minute, who, skus, cart, {"source": "store/S-12", **more})
 
     def subscribe(self, minute: float, who: str, skus: str = "A", **more: Any) -> Touchpoint:
         return self.put("stock.subscribed", minute, who, Data(items=items(skus, None)), **more)
