@@ -36,7 +36,7 @@ _MANY = (
 )
 _SKUS = ("A", "B", "A B", "A*2", "B C")
 _CHANNELS = ("web/shop", "web/shop", "app/shop", "store/S-1", "call/desk")
-_LATE = (0, 0, 0, 0, 0, 1, 2, 3, 20, 45, 70, 100, 200, 300, 1440)
+_LATE = ((0, 0, 0, 0, 0, 1, 2, 3, 20, 45, 70, 100), (0, 0, 0, 70, 100, 200, 300, 1440))
 _FAR = (180, 300, 1200, 1440, 1500, 1560, 2880, 3000, 5760)
 _AROUND = {"order": 5, "view": 2, "observe": 2, "unlink": 1, "consent": 1, "click": 1}
 THEMES = (
@@ -54,13 +54,13 @@ def history(seed: int, *, late: bool = True, persons: bool = True, step: int = 1
     facts = Facts("[triggers]\n" + POLICIES[rnd.choice(sorted(POLICIES))])
     whom = _MANY if persons else _ONE
     settled: dict[str, str] = {}
-    theme = rnd.choice(THEMES)
+    theme, delays = rnd.choice(THEMES), rnd.choice(_LATE) if late else (0,)
     minutes = [0]
     for act in rnd.choices(list(theme), weights=list(theme.values()), k=rnd.choice((2, 4, 6, 9, 12))):
-        near = rnd.choice(minutes) + rnd.randrange(-2, 9) * 10
+        near = rnd.choice(minutes) + rnd.choice((rnd.randrange(-2, 9) * 10, 60))
         minute = max(0, rnd.choice((near, near, rnd.randrange(40), rnd.choice(_FAR))))
         minutes.append(minute)
-        _tell(facts, rnd, act, minute // step * step, rnd.choice(whom), rnd.choice(_LATE) if late else 0, settled)
+        _tell(facts, rnd, act, minute // step * step, rnd.choice(whom), rnd.choice(delays), settled)
     return facts
 
 

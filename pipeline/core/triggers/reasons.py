@@ -42,7 +42,7 @@ def reasons(case: Case, due: Due, reach: Reach) -> tuple[str, ...]:
         "consent": case.addressing.profiling_refused
         or (not reach.used and any(one["reason"] == "consent" for one in reach.excluded)),
         "out_of_stock": _is_out_of_stock(case, due),
-        "cap_24h": _is_grouped(case, due) or exceeds(live, due.deadline, DAY, policy.cap_24h),
+        "cap_24h": _is_grouped(case, due, live) or exceeds(live, due.deadline, DAY, policy.cap_24h),
         "cap_7d": exceeds(live, due.deadline, 7 * DAY, policy.cap_7d),
     }
     return tuple(reason for reason, holds in found.items() if holds)
@@ -97,11 +97,11 @@ def _is_withdrawn(case: Case, due: Due) -> bool:
     )
 
 
-def _is_grouped(case: Case, due: Due) -> bool:
+def _is_grouped(case: Case, due: Due, live: list[Told]) -> bool:
     """Whether something of the same group was told near a deadline: any cart or checkout, else the episode itself. A
     later step of the same episode is no second message of the group."""
     grouped = due.family in GROUPED
-    for told in case.live():
+    for told in live:
         if abs(told.deadline_at - due.deadline) < case.policy.regroup:
             same = case.holder(told.covers[0]) is due.episode
             if (same and told.step >= due.step) or (not same and grouped and told.family in GROUPED):
