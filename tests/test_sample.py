@@ -104,6 +104,7 @@ def test_the_stories_leave_their_marks(touchpoints: list[Touchpoint]) -> None:
     for type in (
         "identity.unlinked", "order.returned", "order.cancelled", "order.picked_up", "consent.changed",
         "message.clicked", "message.unsubscribed", "cart.item_removed", "store.item_scanned", "profile.updated",
+        "wishlist.item_added", "list.shared", "store.basket_saved", "size.recorded",
     ):  # fmt: skip
         assert types[type], type
     assert any(touchpoint.blocked for touchpoint in touchpoints)

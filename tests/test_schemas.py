@@ -54,6 +54,8 @@ RARE = {
     "shared": f"[identity]\n{histories.POLICIES['hubs']}",
     "oversize": f"[identity]\n{histories.POLICIES['oversize']}",
     "cut": "[bounds]\ndocument_bytes = 1024",
+    "segments": '[profile.segments]\nbuyer = "commerce.order_count > 0"',
+    "dropped": "[bounds]\nchanges_per_cart = 1",
     "verified": '[triggers]\nrequire_consent = false\ncontact_hints = "own_cart"',
 }
 """A member or word that is rare -> the policy that makes it."""

@@ -79,9 +79,6 @@ def _facts(fragment: Fragment, tp: Touchpoint, registry: Registry) -> None:
     type = tp.type
     if type in ACTIVITY or (tp.channel != "server" and type not in KNOWN):
         fold_activity(fragment, tp, registry)
-    if type == VIEW:
-        fold_view(fragment, tp, registry)
-        count_on_day(fragment, tp, registry, "views")
     facts = _FACTS.get(type)
     if facts is not None:
         facts(fragment, tp, registry)
@@ -108,6 +105,11 @@ def _veto(fragment: Fragment, tp: Touchpoint, registry: Registry) -> list[Id]:
 
 def _newest_veto(seen: list[tuple[int, int]]) -> int:
     return seen[-1][0]
+
+
+def _fold_viewed(fragment: Fragment, tp: Touchpoint, registry: Registry) -> None:
+    fold_view(fragment, tp, registry)
+    count_on_day(fragment, tp, registry, "views")
 
 
 def _fold_added(fragment: Fragment, tp: Touchpoint, registry: Registry) -> None:
@@ -137,6 +139,7 @@ def _fold_wished(fragment: Fragment, tp: Touchpoint, registry: Registry) -> None
 
 
 _FACTS: Final[dict[str, Facts]] = {
+    VIEW: _fold_viewed,
     "cart.item_added": _fold_added,
     "cart.item_removed": fold_cart,
     "cart.snapshot": _fold_lines,

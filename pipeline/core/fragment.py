@@ -350,7 +350,7 @@ class Fragment(msgspec.Struct, array_like=True, gc=False):
     rhythm: dict[str, dict[int, int]] = {}
     """Channel -> hour of the day in profile.timezone -> how often the person was there."""
     deeds: int = 0
-    """How many touchpoints said more than that somebody was there or looked at a product."""
+    """How many touchpoints said more than that somebody was there."""
     bounces: dict[str, Bounce] = {}
     """Identifiers, and `type:value` of unverified contacts, that messages cannot be sent to."""
     offers: dict[str, Offered] = {}

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from pipeline.core.blocks.attribution import attribution
 from pipeline.core.blocks.carts import carts
 from pipeline.core.blocks.commerce import commerce
 from pipeline.core.blocks.engagement import engagement
@@ -19,12 +20,16 @@ from pipeline.core.blocks.history import history
 from pipeline.core.blocks.horizon import Horizon, written
 from pipeline.core.blocks.identifiers import identifiers
 from pipeline.core.blocks.lineage import lineage
+from pipeline.core.blocks.preferences import habits, likes, sizes
+from pipeline.core.blocks.segments import segments
+from pipeline.core.blocks.store import store
 from pipeline.core.blocks.told import triggers
-from pipeline.core.blocks.traits import consents, traits
+from pipeline.core.blocks.traits import consents, refuses_profiling, traits
+from pipeline.core.blocks.wishes import lists, wishlist
 from pipeline.core.fragment import Fragment, Order
 from pipeline.core.identifiers import Registry
 from pipeline.core.ledger import Told
-from pipeline.core.sales import orders_of
+from pipeline.core.sales import bought, last_order, orders_of
 from pipeline.core.touchpoint import Id
 
 T = TypeVar("T")
@@ -36,8 +41,14 @@ BLOCKS: Final = (
     "traits",
     "consents",
     "commerce",
+    "preferences",
     "engagement",
     "carts",
+    "wishlist",
+    "lists",
+    "attribution",
+    "segments",
+    "store",
     "triggers",
     "lineage",
 )
@@ -55,58 +66,90 @@ class Person(msgspec.Struct, gc=False):
 
 
 class Deeds(msgspec.Struct, gc=False):
-    """What a person said, bought and was told: the part of a document that merely being there does not change.
-    next_change: when a block changes with no new fact; None: never."""
+    """What a person said, looked at, bought and was told: the part of a document that merely being there does not
+    change. tastes: members of `preferences`. profiled: the person did not refuse it."""
 
     orders: Mapping[str, Order]
     blocks: dict[str, Any]
+    tastes: dict[str, Any]
+    profiled: bool
     next_change: int | None
+    """When a block changes with no new fact; None: never."""
+    next_fade: int | None
+    """The same of blocks that can wait for the sweep."""
 
 
 class View(msgspec.Struct, gc=False):
     """blocks: the members of the document after its header, ready for JSON. updated_at: newest received time.
-    next_change: when a block changes with no new fact; None: never."""
+    next_change, next_fade: as of Deeds."""
 
     blocks: dict[str, Any]
     updated_at: int
     next_change: int | None
+    next_fade: int | None
 
 
 def deeds(person: Person, now: int, registry: Registry, ledger: Mapping[str, Told] | None) -> Deeds:
     """ledger: trigger id -> what was published of it."""
     policy, fragments = registry.policy, person.fragments
-    orders, horizon = orders_of(fragments), Horizon(now)
+    profile, horizon = policy.profile, Horizon(now)
+    orders = orders_of(fragments)
+    sold = bought(fragments, orders)
+    allowed = consents(fragments)
+    profiled = not refuses_profiling(allowed)
     blocks = {
-        "traits": traits(fragments, policy.profile.source_priority),
-        "consents": consents(fragments),
-        "commerce": commerce(orders, fragments, policy.profile.currency),
+        "traits": traits(fragments, policy),
+        "consents": allowed,
+        "commerce": commerce(orders, sold, fragments, policy, horizon),
         "carts": carts(fragments, policy, horizon),
+        "wishlist": wishlist(fragments, policy),
+        "lists": lists(fragments, policy),
+        "attribution": attribution(
+            fragments, last_order(fragments, sold), policy.bounds.touches, profile.position_weights
+        ),
+        "store": store(fragments, policy, horizon),
         "triggers": triggers(ledger, horizon) if ledger else None,
     }
-    return Deeds(orders, _present(blocks), horizon.next)
+    tastes = {"size": sizes(fragments, sold, profile.preference_min)}
+    if profiled:
+        tastes |= likes(fragments, orders, profile)
+    return Deeds(orders, _present(blocks), _present(tastes), profiled, horizon.next, horizon.fades)
 
 
-def presence(person: Person, now: int, registry: Registry, orders: Mapping[str, Order]) -> View:
-    """The other part: who the person is and when it was here. orders: of all fragments."""
+def presence(person: Person, now: int, registry: Registry, known: Deeds) -> View:
+    """The other part: who the person is, when it was here, and what follows from all of the document."""
     policy, fragments = registry.policy, person.fragments
     seen, horizon = history(person.ids, fragments), Horizon(now)
-    blocks = {
-        "created_at": written(seen.first) if seen.count else None,
-        "identity": _identity(person, registry),
-        "identifiers": identifiers(seen, fragments, person.shared, registry) or None,
-        "engagement": engagement(seen, orders, fragments, policy, horizon),
-        "lineage": lineage(seen, policy),
-    }
+    blocks = _present(
+        {
+            "created_at": written(seen.first) if seen.count else None,
+            "identity": _identity(person, registry),
+            "identifiers": identifiers(seen, fragments, person.shared, registry) or None,
+            "preferences": habits(fragments, policy.profile.preference_min) | known.tastes or None,
+            "engagement": engagement(seen, known.orders, fragments, policy, horizon),
+            "lineage": lineage(seen, fragments, policy),
+        }
+    )
+    rules = policy.profile.segments
+    if rules and known.profiled:
+        document = {"profile_id": person.profile_id, **blocks, **known.blocks}
+        found = segments(document, rules, horizon)
+        if found is not None:
+            blocks["segments"] = found
     updated_at = max((max(fragment.received, fragment.hub) for fragment in fragments), default=0)
-    return View(_present(blocks), updated_at, horizon.next)
+    return View(blocks, updated_at, horizon.next, horizon.fades)
 
 
 def view(person: Person, now: int, registry: Registry, ledger: Mapping[str, Told] | None) -> View:
     """The document of a person at `now`: both parts."""
     known = deeds(person, now, registry, ledger)
-    seen = presence(person, now, registry, known.orders)
-    blocks = in_order(seen.blocks | known.blocks)
-    return View(blocks, seen.updated_at, sooner(seen.next_change, known.next_change))
+    seen = presence(person, now, registry, known)
+    return View(
+        in_order(seen.blocks | known.blocks),
+        seen.updated_at,
+        sooner(seen.next_change, known.next_change),
+        sooner(seen.next_fade, known.next_fade),
+    )
 
 
 def in_order(blocks: Mapping[str, T]) -> dict[str, T]:

@@ -33,6 +33,7 @@ from pipeline.core.policy_sections import (
     Triggers,
 )
 from pipeline.core.policy_values import Reader, Wrong
+from pipeline.core.rules import RuleError, compiled
 from pipeline.core.times import MINUTE
 
 
@@ -259,6 +260,11 @@ def _check(policy: Policy, given: dict[str, Any]) -> None:
             raise Wrong(reason, "a limit of 1, or none", ("identity", "limits", type))
     if sum(profile.position_weights) != 1:
         raise Wrong("the weights do not add up to 1", "three shares with sum 1", ("profile", "position_weights"))
+    for name, rule in profile.segments.items():
+        try:
+            compiled(rule)
+        except RuleError as error:
+            raise Wrong(f"this is no rule: {error}", "a CEL expression", ("profile", "segments", name)) from None
     if triggers.cap_7d < triggers.cap_24h:
         raise Wrong("fewer in 7 days than in 24 hours", f"{triggers.cap_24h} or more", ("triggers", "cap_7d"))
     if triggers.max_hold < triggers.grace:

@@ -2,7 +2,8 @@
 
 Identifiers whose row changed are published; profile ids that the person no longer goes by become redirects, always one
 hop; the document goes out at once when who the person is has changed, otherwise at most once per `min_interval`, and
-only if a block differs from the one published.
+only if a block differs from the one published. What changes by time alone and can wait is looked at once a day, each
+profile at a time of its own. Reduced topics get the same documents with fewer blocks, when one of these differs.
 """
 
 from __future__ import annotations
@@ -22,12 +23,14 @@ from pipeline.core.fragment import Fragment
 from pipeline.core.grouping import PersonIds
 from pipeline.core.identifiers import Registry
 from pipeline.core.ledger import Told
-from pipeline.core.person import Deeds, Person, View, deeds, in_order, presence, sooner
+from pipeline.core.person import BLOCKS, Deeds, Person, deeds, in_order, presence, sooner
 from pipeline.core.seat import Seat
-from pipeline.core.times import MINUTE
+from pipeline.core.times import DAY, MINUTE
 from pipeline.core.touchpoint import Id
 
 KEPT_MAX = 50_000
+HEADER = ("created_at", "identity")
+"""Members of every document, also of a reduced one."""
 
 _json = orjson.dumps
 
@@ -40,9 +43,10 @@ class Part(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """The part of a person's document that holds until a fact or its time changes it."""
+    """The part of a person's document that holds until a fact or its time changes it. stamp: of the facts."""
 
     group: PersonIds
+    stamp: tuple[int, ...]
     deeds: Deeds
     part: Part
 
@@ -62,6 +66,8 @@ class Publisher:
         self._registry, self._out, self._count = registry, out, count
         self._fragment_of, self._seat_of, self._put = fragment_of, seat_of, put
         self._kept: dict[Id, Kept] = {}
+        reduced = registry.policy.publish.reduced
+        self._reduced = {f"profiles.{name}": (*HEADER, *blocks) for name, blocks in reduced.items()}
         self.interval = registry.policy.publish.min_interval
 
     def person(self, group: PersonIds) -> Person:
@@ -102,30 +108,35 @@ class Publisher:
                 self._redirect(name, seat, profile_id, now)
         return move
 
-    def document(self, group: PersonIds, kind: Kind, now: int, *, fresh: bool = True, last: bool = False) -> None:
-        """Publishes the person's document if it is due and differs from the published one. fresh: more than being there
-        may have changed. last: the document is due now."""
+    def document(self, group: PersonIds, kind: Kind, now: int, *, last: bool = False) -> None:
+        """Publishes the person's document if it is due and differs from the published one. last: it is due now."""
         seat = self._seat_of(group.owner)
-        if fresh:
-            self.forget(group)
         if not kind.at_once and not last and now < seat.published + self.interval:
             seat.due = seat.published + self.interval
             self._put(group.owner, seat)
             return
         person = self.person(group)
         kept = self._deeds(person, group, now)
-        seen = presence(person, now, self._registry, kept.deeds.orders)
+        seen = presence(person, now, self._registry, kept.deeds)
         part = self._part(seen.blocks)
-        seat.due, seat.changes = 0, sooner(seen.next_change, kept.deeds.next_change) or 0
+        fade = sooner(seen.next_fade, kept.deeds.next_fade)
+        change = sooner(seen.next_change, kept.deeds.next_change)
+        seat.due, seat.changes = 0, sooner(change, fade and sweep(person.profile_id, fade)) or 0
         self._put(group.owner, seat)
         digests = part.digests | kept.part.digests
+        digests |= {topic: _digest(digests, blocks) for topic, blocks in self._reduced.items()}
         if not kind.at_once and digests == seat.digests:
             return
         changed = [name for name in seat.digests | digests if seat.digests.get(name) != digests.get(name)]
         seat.digests, seat.target, seat.published = digests, person.profile_id, now
         seat.revision += 1
-        self._document(person.profile_id, seat.revision, seen.updated_at, self._fitting(seen, part, kept), now)
-        self._change(person.profile_id, seat.revision, kind, changed, now)
+        blocks = in_order(part.blocks | kept.part.blocks)
+        self._document("profiles", person.profile_id, seat.revision, seen.updated_at, blocks, now)
+        for topic, names in self._reduced.items():
+            if kind.at_once or topic in changed:
+                some = {name: block for name, block in blocks.items() if name in names}
+                self._document(topic, person.profile_id, seat.revision, seen.updated_at, some, now)
+        self._change(person.profile_id, seat.revision, kind, [name for name in changed if name in BLOCKS], now)
 
     def pace(self, behind: int) -> None:
         """behind: how far reading is behind the clock. A document of a person that is still being caught up with would
@@ -138,31 +149,29 @@ class Publisher:
 
     def _deeds(self, person: Person, group: PersonIds, now: int) -> Kept:
         kept = self._kept.get(group.owner)
-        if kept is not None and kept.group is group and (kept.deeds.next_change or now + 1) > now:
+        stamp = tuple(fragment.deeds for fragment in person.fragments)
+        if kept is not None and kept.group is group and kept.stamp == stamp and _holds(kept.deeds, now):
             return kept
         told = [one for name in group.ids for one in self._seat_of(name).told.values()]
         ledger = {one.trigger_id: one for one in sorted(told, key=_revision)}
         known = deeds(person, now, self._registry, ledger)
         if len(self._kept) >= KEPT_MAX:
             self._kept.clear()
-        kept = self._kept[group.owner] = Kept(group, known, self._part(known.blocks))
+        kept = self._kept[group.owner] = Kept(group, stamp, known, self._part(known.blocks))
         return kept
 
     def _part(self, blocks: dict[str, Any]) -> Part:
         encoded = {name: _json(block) for name, block in blocks.items()}
         return Part(encoded, {name: xxhash.xxh3_64_intdigest(block) for name, block in encoded.items()})
 
-    def _fitting(self, seen: View, part: Part, kept: Kept) -> dict[str, bytes]:
-        """The blocks as JSON; cut with a mark if they are more than a record may hold."""
-        blocks = in_order(part.blocks | kept.part.blocks)
+    def _fitting(self, blocks: dict[str, bytes]) -> dict[str, bytes]:
+        """The blocks; cut with a mark if they are more than a record may hold."""
         most = self._registry.policy.bounds.document_bytes
-        if sum(map(len, blocks.values())) > most:
-            self._count("documents_cut")
-            self.forget(kept.group)
-            blocks = {
-                name: _json(block) for name, block in shorten(in_order(seen.blocks | kept.deeds.blocks), most).items()
-            }
-        return blocks
+        if sum(map(len, blocks.values())) <= most:
+            return blocks
+        self._count("documents_cut")
+        whole = {name: orjson.loads(block) for name, block in blocks.items()}
+        return {name: _json(block) for name, block in shorten(whole, most).items()}
 
     def _plain(self, group: PersonIds, name: Id) -> str | None:
         for anchor in group.anchors:
@@ -192,10 +201,13 @@ class Publisher:
         self._put(name, seat)
         self._count("redirects")
         row = {"profile_id": profile_id, "revision": seat.revision, "status": "merged", "merged_into": target}
-        self._out(Output("profiles", profile_id, _json(row), f"{profile_id}:{seat.revision}", now))
+        for topic in ("profiles", *self._reduced):
+            self._out(Output(topic, profile_id, _json(row), f"{profile_id}:{seat.revision}", now))
 
-    def _document(self, profile_id: str, revision: int, updated_at: int, blocks: dict[str, bytes], now: int) -> None:
-        members = [b'"%b":%b' % (name.encode(), block) for name, block in blocks.items()]
+    def _document(
+        self, topic: str, profile_id: str, revision: int, updated_at: int, blocks: dict[str, bytes], now: int
+    ) -> None:
+        members = [b'"%b":%b' % (name.encode(), block) for name, block in self._fitting(blocks).items()]
         value = b'{"profile_id":"%b","revision":%d,"status":"active","updated_at":"%b","as_of":"%b",%b}' % (
             profile_id.encode(),
             revision,
@@ -204,7 +216,7 @@ class Publisher:
             b",".join(members),
         )
         self._count("documents")
-        self._out(Output("profiles", profile_id, value, f"{profile_id}:{revision}", now))
+        self._out(Output(topic, profile_id, value, f"{profile_id}:{revision}", now))
 
     def _change(self, profile_id: str, revision: int, kind: Kind, changed: Sequence[str], now: int) -> None:
         row: dict[str, Any] = {
@@ -248,6 +260,22 @@ class Kind(msgspec.Struct, frozen=True):
     @property
     def at_once(self) -> bool:
         return self.name != "updated"
+
+
+def sweep(profile_id: str, time: int) -> int:
+    """The first time from `time` on at which the sweep comes to a profile: once a day, the profiles spread over it."""
+    offset = int(profile_id[:8], 16) * DAY >> 32
+    return time + (offset - time) % DAY
+
+
+def _holds(kept: Deeds, now: int) -> bool:
+    until = sooner(kept.next_change, kept.next_fade)
+    return until is None or now < until
+
+
+def _digest(digests: dict[str, int], names: Sequence[str]) -> int:
+    """Of these blocks together."""
+    return xxhash.xxh3_64_intdigest(b"".join(digests.get(name, 0).to_bytes(8) for name in names))
 
 
 def _revision(told: Told) -> int:

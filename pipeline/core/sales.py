@@ -59,16 +59,41 @@ Turnovers = dict[tuple[str, str], Turnover]
 """By (currency, channel)."""
 
 
-def turnovers(fragments: Sequence[Fragment], orders: Mapping[str, Order], main_currency: str) -> Turnovers:
-    """orders: of all fragments. main_currency: of orders that name none."""
-    found: Turnovers = {}
+class Bought(NamedTuple):
+    """A sale with its order. kept: the lines of which something did not come back."""
+
+    id: str
+    order: Order
+    sale: Sale
+    kept: list[Line]
+
+
+def bought(fragments: Sequence[Fragment], orders: Mapping[str, Order]) -> list[Bought]:
+    """The sales of a person that are known in detail. orders: of all fragments."""
     by_order: dict[str, list[Return]] = {}
     for one in returns_of(fragments):
         by_order.setdefault(one.order, []).append(one)
+    found = []
     for id, order in orders.items():
-        sale = sale_of(order, by_order.get(id, ()))
+        returns = by_order.get(id, ())
+        sale = sale_of(order, returns)
         if sale is not None:
-            found.setdefault((sale.currency or main_currency, sale.channel), Turnover()).add(sale)
+            found.append(Bought(id, order, sale, _kept(_lines(order), returns, sale)))
+    return found
+
+
+def last_order(fragments: Iterable[Fragment], sold: Iterable[Bought]) -> int | None:
+    """Time of the newest order that was not cancelled; None: there is none."""
+    times = [one.sale.time for one in sold]
+    return max([*times, *(older.last for fragment in fragments for older in fragment.older.values())], default=None)
+
+
+def turnovers(fragments: Sequence[Fragment], sold: Iterable[Bought], main_currency: str) -> Turnovers:
+    """sold: what `bought` gives. main_currency: of orders that name none."""
+    found: Turnovers = {}
+    for one in sold:
+        sale = one.sale
+        found.setdefault((sale.currency or main_currency, sale.channel), Turnover()).add(sale)
     for fragment in fragments:
         for key, older in fragment.older.items():
             currency, _, channel = key.partition("\n")
@@ -120,10 +145,10 @@ def _order_of_state(state: Placed) -> tuple[int, str, str]:
 
 def sale_of(order: Order, returns: Sequence[Return]) -> Sale | None:
     """None for an order that was not placed, or cancelled."""
-    placed, updated = order.placed, order.updated
+    placed = order.placed
     if placed is None or order.cancelled is not None:
         return None
-    state = placed if updated is None or _order_of_state(updated) < _order_of_state(placed) else updated
+    state = newest_of(placed, order.updated)
     currency = state.currency or placed.currency
     worth = _worth(state)
     if worth is None:
@@ -133,6 +158,37 @@ def sale_of(order: Order, returns: Sequence[Return]) -> Sale | None:
     returned = total(_returned(one, state.lines or placed.lines, currency, worth) for one in returns)
     returned = min(returned, worth)
     return Sale(placed.time, placed.channel, currency, minus(worth, returned), returned, True)
+
+
+def newest_of(placed: Placed, updated: Placed | None) -> Placed:
+    """What holds of an order: its update, if that is newer than the placement."""
+    return placed if updated is None or _order_of_state(updated) < _order_of_state(placed) else updated
+
+
+def _lines(order: Order) -> list[Line]:
+    """What was ordered, as it was last said."""
+    assert order.placed is not None
+    return newest_of(order.placed, order.updated).lines or order.placed.lines
+
+
+def _kept(lines: list[Line], returns: Sequence[Return], sale: Sale) -> list[Line]:
+    """The lines less the returned pieces. A return that names no item takes nothing of them, unless all was paid back
+    or it has no amount either: then everything came back."""
+    if not returns:
+        return lines
+    if any(not one.lines and one.amount is None for one in returns) or (sale.returned and not sale.net):
+        return []
+    back: dict[str, Decimal] = {}
+    for one in returns:
+        for line in one.lines:
+            back[line.sku] = plus(back.get(line.sku, ZERO), Decimal(line.quantity))
+    kept = []
+    for line in lines:
+        taken = min(back.get(line.sku, ZERO), Decimal(line.quantity))
+        back[line.sku] = minus(back.get(line.sku, ZERO), taken)
+        if taken < Decimal(line.quantity):
+            kept.append(line)
+    return kept
 
 
 def _worth(state: Placed) -> Decimal | None:

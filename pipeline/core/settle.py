@@ -193,7 +193,7 @@ class Settler:
         if self._documents:
             for group in groups:
                 kind = Kind("updated", touched[group.owner] or "sweep")
-                self._publisher.document(group, kind, now, fresh=cause.judge)
+                self._publisher.document(group, kind, now)
         if due or self._concerns_triggers(root, cause, now):
             self._triggers(root, groups, cause.judge, now, caught_up_to)
         self._arm(root, grouped.groups if due else groups, now, self._seat(root).wake)
@@ -215,7 +215,7 @@ class Settler:
         elif self._documents:
             for group in touched:
                 event = next(filter(None, map(cause.events.get, group.ids)), "sweep")
-                self._publisher.document(group, Kind("updated", event), now, fresh=cause.judge)
+                self._publisher.document(group, Kind("updated", event), now)
         if self._clock is not Clock.RECORD:
             self._triggers(root, touched, changed or cause.judge, now, caught_up_to)
         elif root in self._roots.watched:

@@ -27,7 +27,8 @@ _IDENTITIES = {
 _PROFILES = {
     "profile_id": _TEXT, "revision": pa.int64(), "status": _TEXT, "merged_into": _TEXT, "created_at": _TIME,
     "updated_at": _TIME, "as_of": _TIME, "identity": _TEXT, "identifiers": _TEXT, "traits": _TEXT, "consents": _TEXT,
-    "commerce": _TEXT, "engagement": _TEXT, "carts": _TEXT, "triggers": _TEXT, "lineage": _TEXT, "cut": _TEXT,
+    "commerce": _TEXT, "preferences": _TEXT, "engagement": _TEXT, "carts": _TEXT, "wishlist": _TEXT, "lists": _TEXT,
+    "attribution": _TEXT, "segments": _TEXT, "store": _TEXT, "triggers": _TEXT, "lineage": _TEXT, "cut": _TEXT,
     "key": _TEXT,
 }  # fmt: skip
 _CHANGES = {

@@ -198,13 +198,31 @@ def changes_mind(who: Shopper) -> None:
     visit.consent("email", "revoked")
 
 
+def wishes(who: Shopper) -> None:
+    """Wishes, makes a list with the staff of a store and goes on with it at home, and leaves a basket behind."""
+    visit = register(web(who).view(3))
+    visit.say("wishlist.item_added", items=visit._items([(product, 1) for product in visit.seen[:2]]))
+    visit.say("wishlist.item_removed", items=visit._items([(visit.seen[0], 1)]))
+    size = {"sku": "SKU-1-3", "category": "Shoes", "size": "42"}
+    for _ in range(2):
+        visit.say("size.recorded", items=[size])
+    later(who, 3, 9)
+    shelf = till(who).scan()
+    shelf.say("identity.observed", ("loyalty", "customer"))
+    listed = {"id": f"list-{who.name}", "name": "Home"}
+    shelf.say("list.shared", list=listed, items=[visit._item(visit.seen[1], 1)], store={"id": who.store})
+    shelf.say("store.basket_saved", items=visit._items([(visit.seen[2], 1)]), store={"id": who.store})
+    later(who, 2, 5)
+    web(who, known=True).say("list.shared", list=listed, items=visit._items([(one, 2) for one in visit.seen[1:]]))
+
+
 def newsletter(who: Shopper, clicks: bool) -> None:
     mail = Visit(who, "email/crm", ("email",), session=False)
     link = "https://shop.example/n/7"
     mail.say("message.sent", message={"link": link})
     mail.say("message.opened", message={"link": link})
     if clicks:
-        mail.say("message.clicked", message={"link": link})
+        mail.say("message.clicked", message={"link": link}, campaign={"source": "crm", "medium": "email", "name": "n7"})
 
 
 def unsubscribes(who: Shopper) -> None:
@@ -315,5 +333,6 @@ _WEIGHTED: dict[Callable[[Shopper], None], int] = {
     wrong_match: 4,
     two_addresses: 8,
     unfinished_values: 10,
+    wishes: 25,
 }
 STORIES, WEIGHTS = tuple(_WEIGHTED), tuple(_WEIGHTED.values())

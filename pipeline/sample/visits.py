@@ -87,10 +87,8 @@ class Visit:
     def buy(self, ids: tuple[str, ...] | None = None, fulfilment: str = "ship") -> str:
         """The order id of what is in the cart."""
         order = self._order(self.lines)
-        self.say(
-            "order.placed", ids, cart=self._cart(), order={**order, "fulfilment": fulfilment},
-            items=self._items(self.lines),
-        )  # fmt: skip
+        order = {**order, "fulfilment": fulfilment}
+        self.say("order.placed", ids, cart=self._cart(), order=order, items=self._ordered())
         return str(order["id"])
 
     def login(self, *ids: str) -> Visit:
@@ -128,6 +126,9 @@ class Visit:
     def _items(self, lines: list[Line]) -> list[dict[str, Any]]:
         return [self._item(product, quantity) for product, quantity in lines]
 
+    def _ordered(self) -> list[dict[str, Any]]:
+        return [self._item(*line) | {"size": line[0].variant} for line in self.lines]
+
     def _item(self, product: Product, quantity: int) -> dict[str, Any]:
         return {
             "sku": product.sku, "name": product.name, "brand": product.brand, "category": product.category,
@@ -158,7 +159,7 @@ class StoreVisit(Visit):
         order = self._order(self.lines) | {"store": self.store}
         register = f"till-{self.store}-{self.who.random.randrange(1, 3)}"
         self.say(
-            "order.placed", late=late or self._backlog(), order=order, items=self._items(self.lines),
+            "order.placed", late=late or self._backlog(), order=order, items=self._ordered(),
             store={"id": self.store, "register": register},
         )  # fmt: skip
         if self.store in MISWIRED_STORES and self.channel == "store":

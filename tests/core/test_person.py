@@ -57,6 +57,7 @@ def test_the_blocks_come_in_the_order_of_the_document():
         "traits",
         "consents",
         "commerce",
+        "preferences",
         "engagement",
         "carts",
         "lineage",
@@ -253,12 +254,12 @@ def test_activity_without_a_session_id_is_one_session_until_a_gap():
 def test_the_windows_of_thirty_days_roll():
     history = [touchpoint("a", 0, "product.viewed", data=Data(session="s"))]
     day_ends = parse("2026-03-30T21:00:00Z")  # midnight in Istanbul, 30 days later
-    assert viewed(history, minute=1).next_change == day_ends
+    assert viewed(history, minute=1).next_fade == day_ends
     after = viewed(history, minute=(day_ends - NOON) / MINUTE)
     assert (after.blocks["engagement"]["views_30d"], after.blocks["engagement"]["sessions_30d"]) == (0, 1)
-    assert after.next_change == NOON + 30 * DAY
+    assert after.next_fade == NOON + 30 * DAY
     last = viewed(history, minute=30 * DAY_MINUTES)
-    assert (last.blocks["engagement"]["sessions_30d"], last.next_change) == (0, None)
+    assert (last.blocks["engagement"]["sessions_30d"], last.next_fade) == (0, None)
 
 
 def test_of_the_days_the_newest_are_shown():
@@ -349,11 +350,11 @@ def test_triggers_that_stand_are_counted_for_seven_days():
         "sent_7d": 2,
         "suppressed_7d": 1,
     }
-    assert seen.next_change == NOON + 7 * DAY
+    assert (seen.next_change, seen.next_fade) == (None, NOON + 7 * DAY)
     later = view(person, NOON + 8 * DAY, REGISTRY, ledger)
     assert later.blocks["triggers"] == {
         "last_fired": {"cart": "2026-03-01T12:05:00Z"},
         "sent_7d": 0,
         "suppressed_7d": 0,
     }
-    assert later.next_change is None
+    assert later.next_fade is None

@@ -37,10 +37,7 @@ def carts(fragments: Sequence[Fragment], policy: Policy, horizon: Horizon) -> di
 
 
 def _recent(time: int | None, horizon: Horizon) -> bool:
-    if time is None:
-        return False
-    horizon.changes_at(time + _WINDOW)
-    return horizon.now < time + _WINDOW
+    return time is not None and horizon.within(time, _WINDOW)
 
 
 def _open(episode: Episode, main_currency: str, horizon: Horizon) -> dict[str, Any]:
@@ -56,10 +53,10 @@ def _open(episode: Episode, main_currency: str, horizon: Horizon) -> dict[str, A
         "currency": currency,
         "last_change": written(last.time),
         "idle": horizon.now >= episode.idle_at,
-        "lines": [_line(line, currency) for line in lines],
+        "lines": [line_shown(line, currency) for line in lines],
     }
 
 
-def _line(line: CartLine, currency: str) -> dict[str, Any]:
+def line_shown(line: CartLine, currency: str) -> dict[str, Any]:
     price = None if line.price is None else published(Decimal(line.price), line.currency or currency)
     return {"sku": line.sku, "name": line.name, "quantity": number(line.quantity), "price": price}

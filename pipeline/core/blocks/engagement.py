@@ -77,7 +77,7 @@ def _recent(by_day: Days, zone: str, horizon: Horizon) -> tuple[int, int]:
             views, cart_adds = views + seen, cart_adds + added
             leaving = min(leaving or number, number)
     if leaving:
-        horizon.changes_at(days.start(leaving + _WINDOW_DAYS, zone))
+        horizon.fades_at(days.start(leaving + _WINDOW_DAYS, zone))
     return views, cart_adds
 
 
@@ -90,7 +90,7 @@ def _sessions(fragments: Sequence[Fragment], idle: int, horizon: Horizon) -> int
                 newest[session] = time
     ends = [*newest.values(), *_ends(_without_session(fragments, since), idle)]
     if ends:
-        horizon.changes_at(min(ends) + _WINDOW)
+        horizon.fades_at(min(ends) + _WINDOW)
     return len(ends)
 
 

@@ -18,16 +18,11 @@ def triggers(ledger: Mapping[str, Told], horizon: Horizon) -> dict[str, Any]:
     for told in ledger.values():
         if told.live:
             last_fired[told.family] = max(told.fired_at, last_fired.get(told.family, told.fired_at))
-            sent += _recent(told.fired_at, horizon)
+            sent += horizon.within(told.fired_at, _WINDOW)
         elif told.status == "suppressed":
-            suppressed += _recent(told.evaluated_at, horizon)
+            suppressed += horizon.within(told.evaluated_at, _WINDOW)
     return {
         "last_fired": {family: written(last_fired[family]) for family in sorted(last_fired)},
         "sent_7d": sent,
         "suppressed_7d": suppressed,
     }
-
-
-def _recent(time: int, horizon: Horizon) -> bool:
-    horizon.changes_at(time + _WINDOW)
-    return horizon.now < time + _WINDOW

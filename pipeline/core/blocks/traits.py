@@ -1,17 +1,23 @@
 """traits: of each name the newest value; at one time the source with the higher priority, then the greater event id.
-A null that is newest unsets the name. consents: per channel and purpose what holds over the whole person."""
+A null that is newest unsets the name. A trait by the name of a type of identifier is seen only where the policy shows
+that type as it is. consents: per channel and purpose what holds over the whole person."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from pipeline.core.blocks.horizon import written
 from pipeline.core.facts.consents import law
 from pipeline.core.fragment import Consent, Fragment, Trait
+from pipeline.core.policy import Policy
+
+_REFUSED: Final = ("denied", "revoked")
 
 
-def traits(fragments: Iterable[Fragment], priority: Mapping[str, int]) -> dict[str, Any] | None:
+def traits(fragments: Iterable[Fragment], policy: Policy) -> dict[str, Any] | None:
+    priority, shown = policy.profile.source_priority, policy.publish.identifiers
+
     def order(trait: Trait) -> tuple[int, int, str, str]:
         return trait.time, priority.get(trait.source, 0), trait.event, trait.source
 
@@ -25,7 +31,7 @@ def traits(fragments: Iterable[Fragment], priority: Mapping[str, int]) -> dict[s
     block = {}
     for name in sorted(best):
         trait = best[name]
-        if trait.value is not None:
+        if trait.value is not None and shown.get(name.lower(), "raw") == "raw":
             block[name] = {"value": trait.value, "time": written(trait.time), "source": trait.source}
     return block or None
 
@@ -48,3 +54,9 @@ def consents(fragments: Iterable[Fragment]) -> dict[str, Any] | None:
             "proof": consent.proof,
         }
     return block or None
+
+
+def refuses_profiling(consents: Mapping[str, Any] | None) -> bool:
+    """consents: the block."""
+    state = (consents or {}).get("*", {}).get("profiling", {}).get("state")
+    return state in _REFUSED

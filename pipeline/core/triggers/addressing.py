@@ -172,7 +172,7 @@ class Addressing:
         """The value of a trait as a list; empty where there is none."""
         if not any(name in fragment.traits for fragment in self._person.fragments):
             return []
-        found = traits(self._person.fragments, self._registry.policy.profile.source_priority) or {}
+        found = traits(self._person.fragments, self._registry.policy) or {}
         value = found.get(name, {}).get("value")
         return value if isinstance(value, list) else [] if value is None else [value]
 
