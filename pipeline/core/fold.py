@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from pipeline.core.events import ACTIVITY, KNOWN, UNLINKED, VIEW
+from pipeline.core.events import ACTIVITY, IN_STORE, KNOWN, UNLINKED, VIEW
 from pipeline.core.facts.activity import count_on_day, fold_activity
 from pipeline.core.facts.bounded import drop_oldest
 from pipeline.core.facts.carts import fold_basket, fold_cart
@@ -89,8 +89,17 @@ def _facts(fragment: Fragment, tp: Touchpoint, registry: Registry) -> None:
         fold_store(fragment, tp, registry)
     if data.campaign is not None:
         fold_touch(fragment, tp, registry)
-    if facts is not None or data.traits or data.store is not None or data.campaign is not None:
+    if type == VIEW:
+        fragment.looks += 1
+    if _is_deed(tp, facts):
         fragment.deeds += 1
+
+
+def _is_deed(tp: Touchpoint, facts: Facts | None) -> bool:
+    """Whether a touchpoint said more than that somebody was there, or looked at a product."""
+    data = tp.data
+    told = facts is not None and tp.type != VIEW
+    return told or bool(data.traits or data.campaign or data.store) or tp.channel in IN_STORE
 
 
 def _veto(fragment: Fragment, tp: Touchpoint, registry: Registry) -> list[Id]:

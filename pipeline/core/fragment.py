@@ -350,7 +350,7 @@ class Fragment(msgspec.Struct, array_like=True, gc=False):
     rhythm: dict[str, dict[int, int]] = {}
     """Channel -> hour of the day in profile.timezone -> how often the person was there."""
     deeds: int = 0
-    """How many touchpoints said more than that somebody was there."""
+    """How many touchpoints said more than that somebody was there or looked at a product."""
     bounces: dict[str, Bounce] = {}
     """Identifiers, and `type:value` of unverified contacts, that messages cannot be sent to."""
     offers: dict[str, Offered] = {}
@@ -359,6 +359,8 @@ class Fragment(msgspec.Struct, array_like=True, gc=False):
     """SKU -> the newest 8, by (time, event, source)."""
     counted: dict[str, tuple[int, str]] = {}
     """SKU -> day and store under which its home counts the wish of this fragment."""
+    looks: int = 0
+    """How many were product views."""
 
 
 def set_key(ids: tuple[Id, ...]) -> str:

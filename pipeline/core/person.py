@@ -26,6 +26,7 @@ from pipeline.core.blocks.store import store
 from pipeline.core.blocks.told import triggers
 from pipeline.core.blocks.traits import consents, refuses_profiling, traits
 from pipeline.core.blocks.wishes import lists, wishlist
+from pipeline.core.events import IN_STORE
 from pipeline.core.fragment import Fragment, Order
 from pipeline.core.identifiers import Registry
 from pipeline.core.ledger import Told
@@ -66,12 +67,13 @@ class Person(msgspec.Struct, gc=False):
 
 
 class Deeds(msgspec.Struct, gc=False):
-    """What a person said, looked at, bought and was told: the part of a document that merely being there does not
-    change. tastes: members of `preferences`. profiled: the person did not refuse it."""
+    """What a person said, bought and was told: the part of a document that neither being there nor looking at products
+    changes, unless something was bought in a store (`offline`). profiled: the person did not refuse it."""
 
     orders: Mapping[str, Order]
     blocks: dict[str, Any]
-    tastes: dict[str, Any]
+    size: dict[str, Any] | None
+    offline: bool
     profiled: bool
     next_change: int | None
     """When a block changes with no new fact; None: never."""
@@ -110,13 +112,20 @@ def deeds(person: Person, now: int, registry: Registry, ledger: Mapping[str, Tol
         "store": store(fragments, policy, horizon),
         "triggers": triggers(ledger, horizon) if ledger else None,
     }
-    tastes = {"size": sizes(fragments, sold, profile.preference_min)}
-    if profiled:
-        tastes |= likes(fragments, orders, profile)
-    return Deeds(orders, _present(blocks), _present(tastes), profiled, horizon.next, horizon.fades)
+    size = sizes(fragments, sold, profile.preference_min)
+    offline = any(one.sale.channel in IN_STORE for one in sold)
+    return Deeds(orders, _present(blocks), size, offline, profiled, horizon.next, horizon.fades)
 
 
-def presence(person: Person, now: int, registry: Registry, known: Deeds) -> View:
+def tastes(person: Person, registry: Registry, known: Deeds) -> dict[str, Any]:
+    """What follows of deeds and product views: members of `preferences`."""
+    found = {} if known.size is None else {"size": known.size}
+    if known.profiled:
+        found |= likes(person.fragments, known.orders, registry.policy.profile)
+    return found
+
+
+def presence(person: Person, now: int, registry: Registry, known: Deeds, tastes: Mapping[str, Any]) -> View:
     """The other part: who the person is, when it was here, and what follows from all of the document."""
     policy, fragments = registry.policy, person.fragments
     seen, horizon = history(person.ids, fragments), Horizon(now)
@@ -125,7 +134,7 @@ def presence(person: Person, now: int, registry: Registry, known: Deeds) -> View
             "created_at": written(seen.first) if seen.count else None,
             "identity": _identity(person, registry),
             "identifiers": identifiers(seen, fragments, person.shared, registry) or None,
-            "preferences": habits(fragments, policy.profile.preference_min) | known.tastes or None,
+            "preferences": {**habits(fragments, policy.profile.preference_min), **tastes} or None,
             "engagement": engagement(seen, known.orders, fragments, policy, horizon),
             "lineage": lineage(seen, fragments, policy),
         }
@@ -143,7 +152,7 @@ def presence(person: Person, now: int, registry: Registry, known: Deeds) -> View
 def view(person: Person, now: int, registry: Registry, ledger: Mapping[str, Told] | None) -> View:
     """The document of a person at `now`: both parts."""
     known = deeds(person, now, registry, ledger)
-    seen = presence(person, now, registry, known)
+    seen = presence(person, now, registry, known, tastes(person, registry, known))
     return View(
         in_order(seen.blocks | known.blocks),
         seen.updated_at,

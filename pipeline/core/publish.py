@@ -23,7 +23,7 @@ from pipeline.core.fragment import Fragment
 from pipeline.core.grouping import PersonIds
 from pipeline.core.identifiers import Registry
 from pipeline.core.ledger import Told
-from pipeline.core.person import BLOCKS, Deeds, Person, deeds, in_order, presence, sooner
+from pipeline.core.person import BLOCKS, Deeds, Person, deeds, in_order, presence, sooner, tastes
 from pipeline.core.seat import Seat
 from pipeline.core.times import DAY, MINUTE
 from pipeline.core.touchpoint import Id
@@ -43,11 +43,15 @@ class Part(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """The part of a person's document that holds until a fact or its time changes it. stamp: of the facts."""
+    """The part of a person's document that holds until a fact or its time changes it. at: when it was made. acted: of
+    each fragment how many deeds there were then, and how many moments up to then; looks: how many product views."""
 
     group: PersonIds
-    stamp: tuple[int, ...]
+    at: int
+    acted: list[tuple[int, int]]
+    looks: list[int]
     deeds: Deeds
+    tastes: dict[str, Any]
     part: Part
 
 
@@ -117,7 +121,7 @@ class Publisher:
             return
         person = self.person(group)
         kept = self._deeds(person, group, now)
-        seen = presence(person, now, self._registry, kept.deeds)
+        seen = presence(person, now, self._registry, kept.deeds, kept.tastes)
         part = self._part(seen.blocks)
         fade = sooner(seen.next_fade, kept.deeds.next_fade)
         change = sooner(seen.next_change, kept.deeds.next_change)
@@ -149,15 +153,21 @@ class Publisher:
 
     def _deeds(self, person: Person, group: PersonIds, now: int) -> Kept:
         kept = self._kept.get(group.owner)
-        stamp = tuple(fragment.deeds for fragment in person.fragments)
-        if kept is not None and kept.group is group and kept.stamp == stamp and _holds(kept.deeds, now):
-            return kept
+        looks = [fragment.looks for fragment in person.fragments]
+        if kept is not None and kept.group is group and _holds(kept, person, now):
+            if kept.looks == looks:
+                return kept
+            if not kept.deeds.offline:
+                tasted = kept._replace(looks=looks, tastes=tastes(person, self._registry, kept.deeds))
+                self._kept[group.owner] = tasted
+                return tasted
         told = [one for name in group.ids for one in self._seat_of(name).told.values()]
         ledger = {one.trigger_id: one for one in sorted(told, key=_revision)}
         known = deeds(person, now, self._registry, ledger)
         if len(self._kept) >= KEPT_MAX:
             self._kept.clear()
-        kept = self._kept[group.owner] = Kept(group, stamp, known, self._part(known.blocks))
+        acted, liked = _acted(person, now), tastes(person, self._registry, known)
+        kept = self._kept[group.owner] = Kept(group, now, acted, looks, known, liked, self._part(known.blocks))
         return kept
 
     def _part(self, blocks: dict[str, Any]) -> Part:
@@ -268,9 +278,23 @@ def sweep(profile_id: str, time: int) -> int:
     return time + (offset - time) % DAY
 
 
-def _holds(kept: Deeds, now: int) -> bool:
-    until = sooner(kept.next_change, kept.next_fade)
-    return until is None or now < until
+def _holds(kept: Kept, person: Person, now: int) -> bool:
+    """Whether nothing was done since, nor became known of the time before: later activity only puts changes off."""
+    until = sooner(kept.deeds.next_change, kept.deeds.next_fade)
+    return (until is None or now < until) and _acted(person, kept.at) == kept.acted
+
+
+def _acted(person: Person, at: int) -> list[tuple[int, int]]:
+    """Of each fragment the number of deeds, and of moments up to a time."""
+    found = []
+    for fragment in person.fragments:
+        moments = len(fragment.activity)
+        for time in reversed(fragment.activity):
+            if time <= at:
+                break
+            moments -= 1
+        found.append((fragment.deeds, moments))
+    return found
 
 
 def _digest(digests: dict[str, int], names: Sequence[str]) -> int:

@@ -52,12 +52,17 @@ def sizes(fragments: Iterable[Fragment], sold: Iterable[Bought], least: int) -> 
 def likes(fragments: Sequence[Fragment], orders: Mapping[str, Order], profile: Profile) -> dict[str, Any]:
     """categories and brands. orders: of all fragments."""
     seen = [*_seen(fragments), *_ordered(orders)]
-    block = {}
-    for name, of in (("categories", "category"), ("brands", "brand")):
-        liked = _likes([(time, value) for time, line in seen if (value := getattr(line, of))], profile)
-        if liked:
-            block[name] = liked
-    return block
+    newest, half = max((time for time, _ in seen), default=0), profile.affinity_half_life
+    categories, brands = _Likes(), _Likes()
+    for time, lines in seen:
+        weight = round(_UNIT * 0.5 ** ((newest - time) / half))
+        for line in lines:
+            if line.category:
+                categories.add(line.category, weight)
+            if line.brand:
+                brands.add(line.brand, weight)
+    found = {"categories": categories.shown(profile.preference_min), "brands": brands.shown(profile.preference_min)}
+    return {name: shown for name, shown in found.items() if shown}
 
 
 def _most(counts: Mapping[Any, int], least: int) -> dict[str, Any] | None:
@@ -71,41 +76,40 @@ def _most(counts: Mapping[Any, int], least: int) -> dict[str, Any] | None:
     return {"value": value, "support": support, "share": round(support / sum(counts.values()), _DIGITS)}
 
 
-def _seen(fragments: Iterable[Fragment]) -> Iterator[tuple[int, Line]]:
+def _seen(fragments: Iterable[Fragment]) -> Iterator[tuple[int, Sequence[Line]]]:
     """What was viewed, put into a cart and wished, with the time."""
     for fragment in fragments:
         for view in fragment.views:
-            for line in view.lines:
-                yield view.time, line
+            yield view.time, view.lines
         for cart in fragment.carts.values():
             for change in cart.changes:
                 if change.kind == "add":
-                    for line in change.lines:
-                        yield change.time, line
+                    yield change.time, change.lines
         for wish in fragment.wishes.values():
             if wish.line is not None:
-                yield wish.time, wish.line
+                yield wish.time, (wish.line,)
 
 
-def _ordered(orders: Mapping[str, Order]) -> Iterator[tuple[int, Line]]:
+def _ordered(orders: Mapping[str, Order]) -> Iterator[tuple[int, Sequence[Line]]]:
     for order in orders.values():
         if order.placed is not None:
-            for line in order.placed.lines:
-                yield order.placed.time, line
+            yield order.placed.time, order.placed.lines
 
 
-def _likes(observed: Sequence[tuple[int, str]], profile: Profile) -> list[dict[str, Any]]:
-    """observed: (time, name)."""
-    newest, half = max((time for time, _ in observed), default=0), profile.affinity_half_life
-    weights: dict[str, int] = {}
-    counts: dict[str, int] = {}
-    for time, name in observed:
-        weights[name] = weights.get(name, 0) + round(_UNIT * 0.5 ** ((newest - time) / half))
-        counts[name] = counts.get(name, 0) + 1
-    whole = sum(weights.values())
-    liked = [
-        {"name": name, "weight": round(weights[name] / whole, _DIGITS)}
-        for name in sorted(weights, key=lambda name: (-weights[name], name))
-        if counts[name] >= profile.preference_min
-    ]
-    return liked[:_LIKES_MAX]
+class _Likes:
+    """Weights and numbers of observations by name."""
+
+    def __init__(self) -> None:
+        self._weights: dict[str, int] = {}
+        self._counts: dict[str, int] = {}
+
+    def add(self, name: str, weight: int) -> None:
+        self._weights[name] = self._weights.get(name, 0) + weight
+        self._counts[name] = self._counts.get(name, 0) + 1
+
+    def shown(self, least: int) -> list[dict[str, Any]]:
+        weights = self._weights
+        whole = sum(weights.values())
+        names = [name for name, count in self._counts.items() if count >= least]
+        names.sort(key=lambda name: (-weights[name], name))
+        return [{"name": name, "weight": round(weights[name] / whole, _DIGITS)} for name in names[:_LIKES_MAX]]
