@@ -1,6 +1,6 @@
 # Needs make and Python 3.11 or newer. PYTHON=/path/to/python3 chooses another one for .venv.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench deploy undeploy fmt schemas lock clean
+.PHONY: help demo test check bench cost deploy undeploy fmt schemas lock clean
 
 BIN := .venv/bin
 RUN := .venv/.runtime
@@ -21,6 +21,8 @@ check: $(DEV)  ## style, types, imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo
 bench: $(DEV)  ## throughput against Faust as one would write it, on a real Kafka
 	@$(BIN)/python -m benchmarks.bench $(ARGS)
+cost: $(DEV)  ## what identity costs: conflicts, hubs and late links; a large component; a large index cluster
+	@$(BIN)/python -m benchmarks.identity $(ARGS)
 deploy: $(RUN)  ## deploys: TARGET=host|compose|kubernetes (default: what is here), PLAN=1 only tells
 	@$(BIN)/selvedge deploy $(DEPLOY) $(ARGS)
 undeploy: $(RUN)  ## takes down what deploy made; data stay unless DATA=delete

@@ -8,8 +8,10 @@ made from them and can be made again. A component's edges are kept in the order 
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import combinations
+from operator import itemgetter
 from sys import intern
 from typing import TypeVar
 
@@ -30,6 +32,9 @@ from pipeline.core.solve import (
 )
 from pipeline.core.timers import Timers
 from pipeline.core.touchpoint import Id
+
+_ONE_END, _OTHER_END = itemgetter(5), itemgetter(6)
+"""Of a Key."""
 
 K = TypeVar("K")
 
@@ -95,17 +100,19 @@ def _same(id: Id) -> Id:
 
 
 class Component:
-    """Identifiers that hang together. order: its edges in the order of the rule; fresh: edges still to be put there.
-    loose: an edge went, it may have come apart. settled: no rule is broken by it as a whole."""
+    """Identifiers that hang together, with their loads. order: its edges in the order of the rule; fresh: edges still
+    to be put there. loose: an edge went, it may have come apart. settled: no rule is broken by it as a whole. joined:
+    identifiers that came since it was solved; it was oversize then."""
 
-    __slots__ = ("fresh", "ids", "load", "loose", "order", "settled")
+    __slots__ = ("fresh", "joined", "load", "loads", "loose", "order", "oversize", "settled")
 
     def __init__(self, id: Id, load: int) -> None:
-        self.ids = [id]
+        self.loads = {id: load}
         self.load = load
         self.order: list[Key] = []
         self.fresh: list[Key] = []
-        self.loose = False
+        self.joined = [id]
+        self.loose = self.oversize = False
         self.settled = True
 
 
@@ -116,6 +123,7 @@ class Cluster:
     def __init__(self, fragment_of: Callable[[Id], Fragment | None], registry: Registry) -> None:
         self._fragment_of, self._registry = fragment_of, registry
         self._limits = limits_of(registry)
+        self._component_max = registry.policy.identity.component_max
         self.group_of: dict[Id, PersonIds] = {}
         self.since: dict[Id, int] = {}
         self.times = Timers()
@@ -150,6 +158,10 @@ class Cluster:
         """The identifier that the profile of a person is made from; None: nobody here has that profile."""
         return self._owners.get(profile_id)
 
+    def heard(self, name: Id) -> bool:
+        """Whether its fragment said that anything was seen."""
+        return bool(self._parts.get(name, NOTHING).first)
+
     def settled(self, name: Id) -> bool:
         """Whether new times of known edges change nothing for an identifier."""
         component = self._component_of.get(name)
@@ -158,7 +170,7 @@ class Cluster:
     def companions(self, name: Id) -> list[Id]:
         """The identifiers of its component."""
         component = self._component_of.get(name)
-        return [name] if component is None else component.ids
+        return [name] if component is None else list(component.loads)
 
     def around(self, name: Id, since: int) -> list[Id]:
         """The identifiers that may have been in its component at any time after `since`: hubs joined until they were
@@ -185,7 +197,7 @@ class Cluster:
 
     def change(self, names: Iterable[Id]) -> tuple[list[PersonIds], list[Id]]:
         """Takes in new members and changed fragments. Returns the persons that differ from those before, strongest
-        first, and the identifiers of the components that were solved."""
+        first, and the identifiers of which it may have changed whether they are settled."""
         stale = {*names, *self.unread}
         self.unread.clear()
         self._aged.update(stale - self._members)
@@ -342,14 +354,15 @@ class Cluster:
         self._dirty[large] = None
         if small is large:
             return large
-        if len(small.ids) > len(large.ids):
+        if len(small.loads) > len(large.loads):
             small, large = large, small
-        large.ids += small.ids
+        large.loads |= small.loads
+        large.joined += small.loads
         large.load += small.load
         large.loose |= small.loose
         large.fresh += small.order
         large.fresh += small.fresh
-        for id in small.ids:
+        for id in small.loads:
             self._component_of[id] = large
         self._dirty.pop(small, None)
         self._dirty[large] = None
@@ -359,31 +372,35 @@ class Cluster:
 
     def _solve(self) -> tuple[list[PersonIds], list[Id]]:
         changed: list[PersonIds] = []
-        solved: list[Id] = []
+        turned: list[Id] = []
         foes = self._foes()
         for component in [part for dirty in list(self._dirty) for part in self._parts_of(dirty)]:
-            solved += component.ids
+            was_settled = component.settled
             changed += self._persons(component, foes)
+            turned += component.joined if component.settled == was_settled else component.loads
+            component.joined.clear()
         self._dirty.clear()
         self._altered.clear()
-        return self.in_order(changed), solved
+        return self.in_order(changed), turned
 
     def _parts_of(self, component: Component) -> list[Component]:
         """What a component has come apart into."""
-        component.order += component.fresh
-        component.order.sort()
-        component.fresh.clear()
+        if component.fresh:
+            component.order += component.fresh
+            component.order.sort()
+            component.fresh.clear()
         if not component.loose:
             return [component]
-        for name in component.ids:
+        for name in component.loads:
             if not self._stands(name):
                 del self._component_of[name]
                 self._forget(name)
-        component.ids = [name for name in component.ids if name in self._component_of]
+        loads = {name: load for name, load in component.loads.items() if name in self._component_of}
         found = []
-        for ids in connected(component.ids, [key[5:] for key in component.order]):
+        for ids in connected(loads, [key[5:] for key in component.order]):
             one = Component(ids[0], 0)
-            one.ids, one.load = ids, sum(map(self._limits.load, ids))
+            one.loads = {id: loads[id] for id in ids}
+            one.load, one.joined = sum(one.loads.values()), ids
             self._component_of.update(dict.fromkeys(ids, one))
             found.append(one)
         for key in component.order:
@@ -404,46 +421,51 @@ class Cluster:
 
     def _persons(self, component: Component, foes: Mapping[Id, Collection[Id]]) -> Iterator[PersonIds]:
         """The persons of a component that are not as before."""
-        ids, limits = component.ids, self._limits
-        conflicts: dict[Id, int] = {}
-        oversize = len(ids) > self._registry.policy.identity.component_max
-        enmity = (
-            bool(foes)
-            and len(ids) > 1
-            and any(self._component_of.get(f) is component for id in ids for f in foes.get(id, ()))
-        )
-        component.settled = not oversize and not enmity
-        if oversize:
-            persons = [[id] for id in ids]
-        elif len(ids) == 1 or not (enmity or (component.load + limits.slack) & limits.tops):
-            persons = [list(ids)]
-        else:
-            persons, refused = one_by_one(ids, component.order, limits, foes if enmity else {})
-            component.settled &= not refused
-            for key, _, _ in refused:
-                conflicts[key[5]] = conflicts.get(key[5], 0) + 1
-                conflicts[key[6]] = conflicts.get(key[6], 0) + 1
+        persons, conflicts = self._split(component, foes)
+        oversize, group_of = component.oversize, self.group_of
         for person in persons:
-            if len(person) > 1:
-                person.sort(key=self._strength.__getitem__)
-            group = self._person(tuple(person), oversize, conflicts)
-            if group is not None:
-                yield group
+            refused = sum([conflicts[name] for name in person]) if conflicts else 0
+            before = group_of.get(person[0])
+            if (
+                before is None
+                or len(before.ids) != len(person)
+                or before.conflicts != refused
+                or before.oversize != oversize
+                or before.shared != (len(person) == 1 and person[0] in self._hubs)
+                or any(group_of.get(name) is not before for name in person)
+                or not self._altered.isdisjoint(person)
+            ):
+                yield self._person(person, oversize, refused)
 
-    def _person(self, ids: tuple[Id, ...], oversize: bool, conflicts: Mapping[Id, int]) -> PersonIds | None:
-        """The person, if it is another one than before."""
-        refused = sum([conflicts.get(name, 0) for name in ids]) if conflicts else 0
-        shared = len(ids) == 1 and ids[0] in self._hubs
-        before = self.group_of.get(ids[0])
-        if (
-            before is not None
-            and before.ids == ids
-            and (before.shared, before.oversize, before.conflicts) == (shared, oversize, refused)
-            and self._altered.isdisjoint(ids)
-        ):
-            return None
+    def _split(self, component: Component, foes: Mapping[Id, Collection[Id]]) -> tuple[Iterable[list[Id]], Counter[Id]]:
+        """How a component falls into persons; of one that stays oversize only those who joined or may be others. With
+        the number of skipped edges at identifiers."""
+        loads, limits = component.loads, self._limits
+        was_oversize, component.oversize = component.oversize, len(loads) > self._component_max
+        if component.oversize:
+            component.settled = False
+            names = [*component.joined, *(loads.keys() & self._altered)] if was_oversize else loads
+            return [[id] for id in dict.fromkeys(names)], Counter()
+        enmity = bool(foes) and len(loads) > 1 and self._hostile(component, foes)
+        component.settled = not enmity
+        if len(loads) == 1 or not (enmity or (component.load + limits.slack) & limits.tops):
+            return [list(loads)], Counter()
+        persons, refused = one_by_one(loads, component.order, limits, foes if enmity else {})
+        component.settled &= not refused
+        skipped = [key for key, _, _ in refused]
+        conflicts = Counter(map(_ONE_END, skipped))
+        conflicts.update(map(_OTHER_END, skipped))
+        return persons, conflicts
+
+    def _hostile(self, component: Component, foes: Mapping[Id, Collection[Id]]) -> bool:
+        of = self._component_of.get
+        return any(of(foe) is component for id in component.loads.keys() & foes.keys() for foe in foes[id])
+
+    def _person(self, names: list[Id], oversize: bool, refused: int) -> PersonIds:
+        ids = tuple(sorted(names, key=self._strength.__getitem__))
         anchors = tuple(sorted(name for name in ids if name in self._parts))
         born = {name: part.born for name in anchors if (part := self._parts[name]).born}
+        shared = len(ids) == 1 and ids[0] in self._hubs
         group = PersonIds(ids, anchors, owner_of(ids, born, self.since), shared, oversize, refused)
         for name in ids:
             self._forget(name)

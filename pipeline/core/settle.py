@@ -117,8 +117,8 @@ class Settler:
 
     def persons(self) -> Iterator[PersonIds]:
         """All persons as they are now."""
-        for root, members in self._roots.clusters.items():
-            grouped = self._groupings.get(root) or grouping(members, self._fragment, self._registry)
+        for root in self._roots.clusters:
+            grouped = self._groupings.get(root) or grouping(self._members(root), self._fragment, self._registry)
             yield from grouped.groups
 
     def finish(self, now: int) -> None:
@@ -162,7 +162,8 @@ class Settler:
 
     def _let_go_of_forgotten(self, root: Id, cause: Cause) -> None:
         """What is at hand of a cluster holds no longer once a fragment of it was emptied."""
-        if root in self._at_hand and any(self._is_emptied(name) for name in cause.events):
+        cluster = self._at_hand.get(root)
+        if cluster is not None and any(cluster.heard(name) and self._is_emptied(name) for name in cause.events):
             del self._at_hand[root]
 
     def _is_emptied(self, name: Id) -> bool:
@@ -233,8 +234,8 @@ class Settler:
             self._groupings.pop(root, None)
             for name in roots.clusters[root]:
                 cluster.times.arm(name, reduce(earlier, _times(self._seat(name))))
-        moved, solved = cluster.change(name for name in cause.events if name not in self._suppressions)
-        for name in solved:
+        moved, turned = cluster.change(name for name in cause.events if name not in self._suppressions)
+        for name in turned:
             if cluster.settled(name):
                 roots.contested.discard(name)
             else:

@@ -167,7 +167,7 @@ def solve(
     skipped: list[Skipped] = []
     if troubled:
         keys = sorted(key_of(two, time, strength) for two, time in edges.items() if two[0] in troubled)
-        groups, refused = one_by_one(troubled, keys, limits, foes)
+        groups, refused = one_by_one({id: limits.load(id) for id in troubled}, keys, limits, foes)
         persons.extend(groups)
         skipped = [Skipped(key[5], key[6], -key[1], limits.reasons(over, hostile)) for key, over, hostile in refused]
     for person in persons:
@@ -256,44 +256,37 @@ def breaks_a_rule(component: list[Id], limits: Limits, foes: Mapping[Id, list[Id
     return any(foe in ids for id in ids for foe in foes.get(id, ()))
 
 
-class _Group:
-    """A person in the making, with its load."""
-
-    __slots__ = ("ids", "load")
-
-    def __init__(self, id: Id, load: int) -> None:
-        self.ids = [id]
-        self.load = load
-
-
 def one_by_one(
-    vertices: Iterable[Id], keys: Iterable[Key], limits: Limits, foes: Mapping[Id, Collection[Id]]
+    loads: Mapping[Id, int], keys: Iterable[Key], limits: Limits, foes: Mapping[Id, Collection[Id]]
 ) -> tuple[list[list[Id]], list[Refused]]:
-    """The groups that edges in the order of the rule make, and the edges that were not used."""
-    load = limits.load
-    group_of = {id: _Group(id, load(id)) for id in vertices}
+    """The groups that edges in the order of the rule make of identifiers with their loads, and the edges that were not
+    used. A group in the making is the one list of all its identifiers, `load_of` has its load by the first of them."""
+    load_of = dict(loads)
+    group_of = {id: [id] for id in load_of}
     slack, tops = limits.slack, limits.tops
     refused: list[Refused] = []
     for key in keys:
         small, large = group_of[key[5]], group_of[key[6]]
         if small is large:
             continue
-        joined = small.load + large.load
+        joined = load_of[small[0]] + load_of[large[0]]
         over = (joined + slack) & tops
         hostile = bool(foes) and _hostile(small, large, group_of, foes)
         if over or hostile:
             refused.append((key, over, hostile))
             continue
-        if len(small.ids) > len(large.ids):
+        if len(small) > len(large):
             small, large = large, small
-        large.load = joined
-        large.ids += small.ids
-        for id in small.ids:
+        load_of[large[0]] = joined
+        large += small
+        for id in small:
             group_of[id] = large
-    return [group.ids for id, group in group_of.items() if group.ids[0] == id], refused
+    return [group for id, group in group_of.items() if group[0] == id], refused
 
 
-def _hostile(one: _Group, other: _Group, group_of: Mapping[Id, _Group], foes: Mapping[Id, Collection[Id]]) -> bool:
+def _hostile(
+    one: list[Id], other: list[Id], group_of: Mapping[Id, list[Id]], foes: Mapping[Id, Collection[Id]]
+) -> bool:
     """Whether an identifier of the one must not be with one of the other."""
-    small, large = (one, other) if len(one.ids) <= len(other.ids) else (other, one)
-    return any(group_of.get(foe) is large for id in small.ids for foe in foes.get(id, ()))
+    small, large = (one, other) if len(one) <= len(other) else (other, one)
+    return any(group_of.get(foe) is large for id in small for foe in foes.get(id, ()))
