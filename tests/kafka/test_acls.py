@@ -267,7 +267,8 @@ def test_the_pipeline_runs_with_a_principal_for_each_role(secured: Cluster, tmp_
                 "data": data,
             }
             selvedge(secured.settings("producer", "run"), "produce", "-", given=json.dumps(event))
-        shown = selvedge(secured.settings("consumer-profiles"), "watch", "profiles", "--from-beginning", "--limit", "3")
+        consumer = secured.settings("consumer-profiles", "run")
+        shown = selvedge(consumer, "watch", "profiles", "--from-beginning", "--limit", "3")
         assert len(shown.splitlines()) == 3
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
