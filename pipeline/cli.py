@@ -84,6 +84,18 @@ def progress(total: int, what: str) -> Iterator[Callable[[int], None] | None]:
 
 
 @contextmanager
+def counting() -> Iterator[Callable[[str, int], None]]:
+    """Says on standard error what is being taken over; nothing where that is no terminal."""
+    if not sys.stderr.isatty():
+        yield lambda _, __: None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("reading") as status:
+        yield lambda topic, count: status.update(f"{topic}: {count:,} records")
+
+
+@contextmanager
 def one_line(*errors: type[Exception]) -> Iterator[None]:
     """What the operator can mend is told in one line, without a traceback."""
     try:
@@ -472,6 +484,38 @@ def export_person(settings: Settings, files: tuple[Path, ...], id: str) -> None:
     with one_line(UnknownIdentifier):
         found = export(held(group, registry, _given(id)), registry, time.time_ns() // 1_000)
     click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+
+
+@selvedge.command(short_help="The output topics as typed Parquet files, for analysts.")
+@with_settings
+@click.option(
+    "--input",
+    "replayed",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Take what a replay wrote there, not the topics.",
+)
+@click.option("--format", "_", default="parquet", show_default=True, type=click.Choice(["parquet"]))
+@click.option("--output", required=True, type=click.Path(file_okay=False, path_type=Path))
+def export(settings: Settings, replayed: Path | None, _: str, output: Path) -> None:
+    """Take over profiles, identities, products, profile-changes and triggers as Parquet into a directory.
+
+    Run again, it goes on where it stopped. Compacted topics are kept by bucket, one row a key, so whoever was erased is
+    gone after the next export; the others by day, every record."""
+    from confluent_kafka import KafkaException
+
+    from pipeline.export import from_replay, from_topics
+    from pipeline.kafka.connect import BrokerAbsent, connect
+    from pipeline.kafka.topics import TopicsWrong, check
+    from pipeline.lake.tree import OtherSource
+
+    with one_line(BrokerAbsent, TopicsWrong, KafkaException, OtherSource, ValueError), counting() as progress:
+        if replayed is None:
+            check(settings, connect(settings, _warn))
+            taken = from_topics(settings, output, progress)
+        else:
+            taken = from_replay(replayed, output, progress)
+    for topic, count in taken.items():
+        click.echo(f"{topic}: {count:,} records taken over")
 
 
 @selvedge.command(short_help="Erase a person, or show who and what would go.")

@@ -30,7 +30,6 @@ from pipeline.core.touchpoint import Data, Touchpoint
 from pipeline.dialects import Reader, refused
 from pipeline.dialects.cloudevents import Envelope
 from pipeline.kafka.dead_letters import SUPPRESSED
-from pipeline.lake.parquet import SCHEMAS as COLUMNS
 from pipeline.replay import COMPACTED, replay
 from pipeline.sample import generate
 from tests import histories
@@ -239,14 +238,6 @@ def names(value: Any) -> Iterator[str]:
         yield from value
     for one in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         yield from names(one)
-
-
-@pytest.mark.parametrize(("topic", "name"), (TOPICS | ON_REQUEST).items())
-def test_parquet_has_a_column_for_each_member(topic: str, name: str) -> None:
-    definitions = SCHEMAS[name].get("$defs", {})
-    records = [definitions[kind] for kind in ("active", "cut", "merged")] if name == "profile" else [SCHEMAS[name]]
-    described = {member for record in records for member in record["properties"]}
-    assert set(COLUMNS[topic].names) - {"key"} == described
 
 
 # -- words -----------------------------------------------------------------------------------------------------------

@@ -1,15 +1,16 @@
-"""Reading the state topic without owning anything: what is committed of the shards at this moment.
+"""Reading topics without owning anything: what is committed at this moment.
 
 A transaction that is open now hides what stands behind it; it is not waited for.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
 
-from pipeline.kafka.clients import committed_reader
+from pipeline.kafka.clients import ANSWER_S, committed_reader
 from pipeline.kafka.state import SHELL
 from pipeline.settings import Settings
 
@@ -17,6 +18,15 @@ BATCH_MAX = 10_000
 WAIT_S = 1.0
 
 Rows = dict[bytes, bytes]
+
+
+class Committed(NamedTuple):
+    """A record: its partition, its offset, key and value (None: a tombstone)."""
+
+    partition: str
+    offset: int
+    key: str
+    value: bytes | None
 
 
 def state_rows(settings: Settings, shards: int, kinds: bytes | None = None) -> list[Rows]:
@@ -39,6 +49,38 @@ def state_rows(settings: Settings, shards: int, kinds: bytes | None = None) -> l
     finally:
         reader.close()
     return rows
+
+
+def since(settings: Settings, topic: str, positions: Mapping[str, int]) -> Iterator[Committed]:
+    """The committed records of an output topic (name without prefix) from these positions (by partition; none: the
+    beginning) up to where its partitions end now. Raises KafkaException for what is not passing."""
+    reader = committed_reader(settings)
+    try:
+        name = settings.topic(topic)
+        count = len(reader.list_topics(name, timeout=ANSWER_S).topics[name].partitions)
+        starts = [positions.get(str(partition), OFFSET_BEGINNING) for partition in range(count)]
+        reader.assign([TopicPartition(name, partition, start) for partition, start in enumerate(starts)])
+        waiting = set(range(count))
+        while waiting:
+            for message in reader.consume(BATCH_MAX, WAIT_S):
+                partition, error = message.partition() or 0, message.error()
+                if error is None:
+                    key, value = message.key(), message.value()
+                    yield Committed(str(partition), message.offset() or 0, _text(key), _bytes(value))
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    waiting.discard(partition)
+                elif not error.retriable():
+                    raise KafkaException(error)
+    finally:
+        reader.close()
+
+
+def _text(key: str | bytes | None) -> str:
+    return key.decode() if isinstance(key, bytes) else key or ""
+
+
+def _bytes(value: str | bytes | None) -> bytes | None:
+    return value.encode() if isinstance(value, str) else value
 
 
 def _put(rows: Rows, key: Any, value: Any, kinds: bytes | None) -> None:

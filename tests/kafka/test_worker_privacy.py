@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+import pyarrow.parquet as pq
 import pytest
 
+from pipeline.export import from_topics
 from pipeline.settings import Settings
 from tests.kafka.eventually import eventually
 from tests.kafka.fleet import Fleet
@@ -61,13 +63,22 @@ def traces(fleet: Fleet, topic: str) -> set[str]:
     return {canary for canary in CANARIES if canary.encode() in text}
 
 
-def test_an_erasure_leaves_no_trace_in_compacted_topics_and_logs(fleet: Fleet) -> None:
+def exported(fleet: Fleet, directory: Path) -> set[str]:
+    """The values of identities in the lake."""
+    from_topics(fleet.settings, directory, lambda _, __: None)
+    return {
+        one["value"] for file in directory.glob("identities/*/*.parquet") for one in pq.read_table(file).to_pylist()
+    }
+
+
+def test_an_erasure_leaves_no_trace_in_compacted_topics_logs_and_lake(fleet: Fleet, tmp_path: Path) -> None:
     workers = [fleet.start() for _ in range(2)]
     eventually(lambda: fleet.shared(2))
     for number, line in enumerate(history()):
         fleet.send_raw([line], partition=number % fleet.settings.shards)
     eventually(lambda: traces(fleet, "profiles") == set(CANARIES), 60)
     assert traces(fleet, "state") == set(CANARIES)
+    assert exported(fleet, tmp_path / "lake") >= {CANARIES[0], CANARIES[1], CANARIES[3]}
     fleet.send_raw([touchpoint(6, "privacy.erasure_requested", EMAIL)])
     eventually(lambda: not any(traces(fleet, topic) for topic in COMPACTED), 60)
     changes = [msgspec.json.decode(record.value or b"{}") for record in fleet.records("profile-changes")]
@@ -85,3 +96,4 @@ def test_an_erasure_leaves_no_trace_in_compacted_topics_and_logs(fleet: Fleet) -
     assert not any(traces(fleet, topic) for topic in COMPACTED)
     documents = [msgspec.json.decode(value) for value in kept(fleet, "profiles").values()]
     assert [one["identifiers"][0]["value"] for one in documents] == ["L-other"]
+    assert exported(fleet, tmp_path / "lake") == {"L-other"}
