@@ -89,7 +89,8 @@ class Privacy:
         document = bool(seat.target)
         if document:
             profile_id = registry.profile_id(name)
-            self._out(Output("profiles", profile_id, None, f"{profile_id}:{seat.revision}:erased", now))
+            for topic in ("profiles", *(f"profiles.{name}" for name in registry.policy.publish.reduced)):
+                self._out(Output(topic, profile_id, None, f"{profile_id}:{seat.revision}:erased", now))
         self._roots.seats.put(
             name, Seat(name, seat.root, seat.wake, revision=seat.revision, evaluated=now, waiting=seat.waiting)
         )

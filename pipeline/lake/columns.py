@@ -44,7 +44,7 @@ Schema = Mapping[str, Any]
 def json_schema(topic: str) -> Schema:
     """The JSON Schema of a topic's values."""
     directory = _SOURCE if _SOURCE.is_dir() else _INSTALLED
-    found: Schema = json.loads((directory / f"{SCHEMA_OF[topic]}.schema.json").read_text("utf-8"))
+    found: Schema = json.loads((directory / f"{SCHEMA_OF[_whole(topic)]}.schema.json").read_text("utf-8"))
     return found
 
 
@@ -57,7 +57,7 @@ def columns(topic: str) -> pa.Schema:
         for name, member in _resolved(one, root)["properties"].items():
             members.setdefault(name, member)
     fields = [pa.field(name, _type(member, root)) for name, member in members.items()]
-    return pa.schema([*fields, pa.field(KEY, TEXT)] if topic in COMPACTED else fields)
+    return pa.schema([*fields, pa.field(KEY, TEXT)] if _whole(topic) in COMPACTED else fields)
 
 
 def row(record: Mapping[str, Any], topic: str) -> dict[str, Any]:
@@ -67,6 +67,11 @@ def row(record: Mapping[str, Any], topic: str) -> dict[str, Any]:
     if unknown:
         raise ValueError(f"{topic}: no column for {', '.join(sorted(unknown))}: it was written by a newer version")
     return {name: _cell(value, schema.field(name).type) for name, value in record.items()}
+
+
+def _whole(topic: str) -> str:
+    """The topic that a reduced one is taken from."""
+    return topic.partition(".")[0]
 
 
 def _resolved(schema: Schema, root: Schema) -> Schema:

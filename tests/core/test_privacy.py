@@ -104,6 +104,14 @@ def test_redirects_to_an_erased_profile_are_withdrawn_with_it(shards: int) -> No
     assert len(shop.state("profiles")) == 2
 
 
+def test_a_reduced_topic_forgets_the_person_too() -> None:
+    policy = '[publish.reduced]\nanalytics = ["engagement"]\n'
+    shop = Shop(policy).take(*family(), erase(10, L1))
+    gone = {key for key, row in shop.state("profiles").items() if row is None}
+    assert gone == {key for key, row in shop.state("profiles.analytics").items() if row is None}
+    assert gone
+
+
 def test_the_receipt_says_what_and_how_much_and_of_nobody() -> None:
     shop = Shop(NO_CONSENT_NEEDED, final=False).take(*family(), erase(10, L1))
     (receipt,) = [row for row in shop.records("profile-changes") if row["kind"] == "erased"]
