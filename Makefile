@@ -1,6 +1,6 @@
 # Needs make and Python 3.11 or newer. PYTHON=/path/to/python3 chooses another one for .venv.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench cost deploy undeploy fmt schemas lock clean
+.PHONY: help demo test check simulate mutants bench cost deploy undeploy fmt schemas lock clean
 
 BIN := .venv/bin
 RUN := .venv/.runtime
@@ -19,6 +19,10 @@ test: $(DEV)  ## all tests; those on a real Kafka are skipped where none can be 
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 check: $(DEV)  ## style, types, imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo
+simulate: $(DEV)  ## SEEDS=2000 (or FIRST:LAST) simulated worlds with faults against the oracle
+	@$(BIN)/python -m tests.simulation.runner simulate "$(SEEDS)"
+mutants: $(DEV)  ## mistakes planted in the protocol, and the first seed that finds each
+	@$(BIN)/python -m tests.simulation.runner mutants "$(SEEDS)"
 bench: $(DEV)  ## throughput against Faust as one would write it, on a real Kafka
 	@$(BIN)/python -m benchmarks.bench $(ARGS)
 cost: $(DEV)  ## what identity costs: conflicts, hubs and late links; a large component; a large index cluster

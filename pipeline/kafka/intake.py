@@ -122,7 +122,7 @@ class Intake:
                         self._reject("touchpoints", shard, record, rejected)
         except Exception as error:
             raise culprit(f"touchpoints:{shard}:{offset}", error) from None
-        position.touchpoints, position.received = end, received
+        position.touchpoints, position.received = max(position.touchpoints, end), received
         self._stats.touchpoints += len(news)
         self._noted(lease, news)
         self._share.note(len(news), refused, time.monotonic())
@@ -141,7 +141,7 @@ class Intake:
                     self._core.receive(shard, record.value)
         except Exception as error:
             raise culprit(f"mail:{shard}:{offset}", error) from None
-        position.mail = end
+        position.mail = max(position.mail, end)
         self._stats.mail += len(news)
         self._noted(lease, news)
 

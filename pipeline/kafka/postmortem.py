@@ -85,7 +85,8 @@ class Postmortem:
             yield names[one.topic()], one.partition(), record
 
     def _read(self, goals: Mapping[Partition, tuple[int, int]]) -> Iterator[Message]:
-        """Committed messages from offsets to offsets; ends early when it takes too long."""
+        """Committed messages from offsets to offsets; ends early when it takes too long. What seems to be the end may
+        be the last epoch of this process, whose markers are not written yet."""
         open_goals = {partition: end for partition, (start, end) in goals.items() if start < end}
         reader = self._outside.reader()
         reader.assign([TopicPartition(*partition, goals[partition][0]) for partition in open_goals])
@@ -100,7 +101,7 @@ class Postmortem:
                     error = message.error()
                     if error is None and message.offset() < end:
                         yield message
-                    elif error is None or error.code() == KafkaError._PARTITION_EOF:
+                    elif message.offset() >= end and (error is None or error.code() == KafkaError._PARTITION_EOF):
                         del open_goals[partition]
         finally:
             reader.close()

@@ -1,223 +1,425 @@
-"""A simulated world: processes that own shards and run the production groups, a network between them, and faults.
+"""A simulated world: workers as in production on a broker in memory, producers, and faults.
 
-A world is a configuration and a list of touchpoints. Each shard has a log of input, read in order. Mail between
-processes waits in one channel per (sending process, shard); channels are read in any order and, where the world is not
-`fifo`, from any place. An epoch of a process ends with a drain: rows, mail and outputs become durable together. A crash
-forgets the epoch; what it had read is read again. Shards move between processes by their rows. When the faults have had
-their time everything is delivered, and after a bounded number of rounds nothing may be left to do.
-
-The clock is the received time up to which all input was read and no mail is on its way.
+Everything happens at a virtual time, one thing after the other, by one seeded generator: a seed is a world. Producers
+send touchpoints for a while; as long as they do and some time longer, the faults of the configuration happen. Then
+nothing is touched any more, and within a bounded time everything must have come to rest.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from heapq import heappop, heappush
+from itertools import count
+from math import inf
 from random import Random
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
 
-from pipeline.core.effects import Effects
+import msgspec
+from greenlet import getcurrent
+
+from pipeline.core.effects import Effects, Output
 from pipeline.core.group import Group
 from pipeline.core.identifiers import Registry
-from pipeline.core.times import DAY
-from pipeline.core.touchpoint import Id, Touchpoint
-from tests.histories import START, history, identifiers, policy
-from tests.published import Published
+from pipeline.core.times import DAY, HOUR, SECOND
+from pipeline.core.touchpoint import Data, Rejected, Touchpoint
+from pipeline.dialects import Reader
+from pipeline.kafka import failstop, owner
+from pipeline.settings import Settings
+from tests.histories import START, history, policy
+from tests.simulation.broker import Broker, Partition, Transaction
+from tests.simulation.config import Config
+from tests.simulation.membership import BEAT_S, SESSION_S, Membership
+from tests.simulation.process import Ended, Process
 
-ROUNDS_MAX = 1000
 UNTIL = START + 5 * DAY
-"""Clock at the end: all input was received before."""
+"""Record clock at the end: all input was received before."""
+OUTPUTS = ("profiles", "identities", "profile-changes", "triggers", "products", "dead-letters")
+TRANSACTION_S = 4.0
+FAULT_EVERY_S = 1.5
+EFFECTS_MAX = 120
+"""Between two troubles."""
+MARKER_S = 0.2
+REST_S = 200.0
+"""So long after the last fault everything must have come to rest."""
+POISON = (b"", b"\x00\xff\xfe", b"{", b'{"id": 1', b"[[[[", b'{"specversion": "1.0"}', b"null", b'"\\ud800"')
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Touchpoint).decode
+TOUCHPOINT = b"\xc1"
+"""Before a touchpoint that the simulation sends; no JSON begins so."""
 
 
-@dataclass(frozen=True)
-class Config:
-    """Chances are per step. `repeats`: share of touchpoints that are sent twice."""
-
-    seed: int
-    policy: str
-    size: int
-    shards: int
-    processes: int
-    repeats: float
-    fifo: bool
-    move: float
-    crash: float
-    restart: float
-
-    @staticmethod
-    def of(seed: int) -> Config:
-        rnd = Random(seed)
-        return Config(
-            seed=seed,
-            policy=rnd.choice(("plain", "plain", "hubs", "hubs", "degree", "fanout", "tight", "loose", "oversize")),
-            size=rnd.choice((3, 8, 20, 40, 60)),
-            shards=rnd.choice((1, 2, 3, 5, 8)),
-            processes=rnd.choice((1, 2, 3)),
-            repeats=rnd.choice((0.0, 0.3)),
-            fifo=rnd.random() < 0.7,
-            move=rnd.choice((0.0, 0.05)),
-            crash=rnd.choice((0.0, 0.05)),
-            restart=rnd.choice((0.0, 0.05)),
-        )
+@cache
+def registry(name: str, shards: int) -> Registry:
+    return Registry(policy(name), shards=shards)
 
 
-@dataclass
-class Process:
-    """`epoch`: what was read since the last drain, to be read again after a crash."""
+class Bytes:
+    """Reads what the simulation sends, and everything else as the real reader does."""
 
-    group: Group
-    inputs: list[tuple[int, Touchpoint]] = field(default_factory=list)
-    mail: list[tuple[tuple[int, int], bytes]] = field(default_factory=list)
+    def __init__(self, registry: Registry) -> None:
+        self._reader = Reader(registry)
+
+    def read(self, value: bytes | None, timestamp: int | None, headers: Any = ()) -> list[Touchpoint | Rejected]:
+        if value is not None and value.startswith(TOUCHPOINT):
+            return [_decode(memoryview(value)[1:])]
+        return self._reader.read(value, timestamp, headers)
+
+
+class Bug(Exception):
+    """In the core."""
+
+
+class Core(Group):
+    """The real one, except that it cannot do with some touchpoints, at once or at the end of the epoch."""
+
+    _broken = False
+
+    def touch(self, shard: int, touchpoint: Touchpoint) -> None:
+        if touchpoint.type == "bug.at_once":
+            raise Bug
+        if touchpoint.type == "bug.later":
+            self._broken = True
+        else:
+            super().touch(shard, touchpoint)
+
+    def drain(self, now: int, caught_up_to: int) -> Effects:
+        if self._broken:
+            raise Bug
+        return super().drain(now, caught_up_to)
 
 
 class World:
+    """See the head of the file. `log`: what happened to processes, for who looks into a failure."""
+
     def __init__(self, config: Config, touchpoints: list[Touchpoint] | None = None) -> None:
         self.config = config
-        self.rnd = Random(config.seed)
-        self.registry = Registry(policy(config.policy), shards=config.shards)
-        made = history(self.rnd, config.size, self.registry)
-        self.touchpoints = touchpoints or made
-        self.published = Published()
-        self.rows: dict[int, dict[bytes, bytes]] = defaultdict(dict)
-        self.inputs: dict[int, deque[Touchpoint]] = {shard: deque() for shard in range(config.shards)}
-        self.channels: dict[tuple[int, int], deque[bytes]] = defaultdict(deque)
-        self.clock = START - DAY
-        self._send()
-        self.owner = {shard: self.rnd.randrange(config.processes) for shard in range(config.shards)}
-        self.processes = [self._started(number) for number in range(config.processes)]
-
-    def _send(self) -> None:
-        """Puts each touchpoint on the log of any shard, a repeat on any later place of any log."""
-        repeated = [tp for tp in self.touchpoints if self.rnd.random() < self.config.repeats]
-        sent = [(tp.received, tp) for tp in self.touchpoints]
-        sent += [(tp.received + self.rnd.randrange(DAY), tp) for tp in repeated]
-        for _, tp in sorted(sent, key=lambda each: each[0]):
-            self.inputs[self.rnd.randrange(self.config.shards)].append(tp)
-
-    def _started(self, number: int) -> Process:
-        group = Group(self.registry, "record")
-        for shard, owner in self.owner.items():
-            if owner == number:
-                group.add(shard, list(self.rows[shard].items()))
-        return Process(group)
+        self.chance = Random(config.seed)
+        self.registry = registry(config.policy, config.shards)
+        self._skip: set[tuple[str, int, int]] = set()
+        made = history(self.chance, config.size, self.registry)
+        self.touchpoints = made if touchpoints is None else touchpoints
+        self.settings = self._settings()
+        sharded = {name: [Partition() for _ in range(config.shards)] for name in ("touchpoints", "mail", "state")}
+        topics = sharded | {name: [Partition()] for name in (*OUTPUTS, "progress")}
+        self.broker = Broker({self.settings.topic(name): topic for name, topic in topics.items()}, self._feed)
+        self.processes: list[Process] = []
+        self.time = 0.0
+        self.epoch_s, self.look_s, self.lag_s = config.epoch_s, config.look_s, config.lag_s
+        self.log: list[tuple[float, str, str]] = []
+        self.error: BaseException | None = None
+        self.refused = 0
+        """Records that must be among the dead letters."""
+        self.until = UNTIL
+        self.sweep: list[Output] = []
+        """What the next daily sweep will publish."""
+        self._faults = config.faults
+        self._group = Membership(self.chance, config.shards)
+        self._wall = START
+        self._events: list[tuple[float, int, Process | None, Callable[[], object]]] = []
+        self._sequence = count()
+        self._quiet_since = inf
+        self._current: Process | None = None
+        self._last_words = ""
 
     # -- the run -----------------------------------------------------------------------------------------------------
 
-    def run(self) -> Published:
-        while any(self.inputs.values()) or any(self.channels.values()):
-            self._step()
-        self._come_to_rest()
-        return self.published
+    def run(self) -> None:
+        """Until everything is at rest."""
+        self.hub = getcurrent()
+        self._send()
+        self.processes = [self._started(number) for number in range(self.config.processes)]
+        self.at(BEAT_S, self._beat)
+        faulty_s = self.config.haste + self.chance.uniform(2.0, 7.0)
+        self.at(faulty_s, self._be_quiet)
+        with self._failstop():
+            while not self._at_rest:
+                self._step()
+            for process in self.processes:
+                self.sweep += process.owner._core.finish(self.until).outputs
+                process.ended = True
+                process.loop.close()
+
+    _at_rest = False
 
     def _step(self) -> None:
-        config, rnd = self.config, self.rnd
-        number = rnd.randrange(config.processes)
-        chance = rnd.random()
-        if chance < config.crash:
-            self._crash(number)
-        elif chance < config.crash + config.restart:
-            self._drain(number)
-            self.processes[number] = self._started(number)
-        elif chance < config.crash + config.restart + config.move:
-            self._move(rnd.randrange(config.shards), number)
-        elif rnd.random() < 0.25:
-            self._drain(number)
-        elif rnd.random() < 0.5:
-            self._read_input(rnd.randrange(config.shards))
+        self.time, _, process, call = heappop(self._events)
+        if process is not None:
+            if process.ended:
+                return
+            if process.paused > self.time:
+                self.at(process.paused - self.time, call, process)
+                return
+        self._current = process
+        call()
+        if self.error is not None:
+            raise self.error
+
+    def at(self, delay: float, call: Callable[[], object], process: Process | None = None) -> None:
+        """Calls that so many seconds later; not before `process` goes on, and never if it ends."""
+        heappush(self._events, (self.time + delay, next(self._sequence), process, call))
+
+    def _be_quiet(self) -> None:
+        """No more faults, no more touchpoints: only time goes on, up to `until`."""
+        self._faults = ()
+        self._quiet_since = self.time
+        for process in self.processes:
+            process.paused = min(process.paused, self.time)
+            process.skew = 0
+        if self.config.clock == "wall":
+            floors = [p.committer.clock.floor for p in self.processes if not p.ended and p.begun]
+            self._wall = self.until = max([UNTIL + 10 * DAY, *floors])
+        for shard in range(self.config.shards):
+            end = Touchpoint(f"end-{shard}", "test/end", "server", "stock.changed", UNTIL, UNTIL, (), Data())
+            self._append(shard, end)
+        self.at(0.0, self._look_for_rest)
+
+    def _look_for_rest(self) -> None:
+        assert self.time < self._quiet_since + REST_S, "it does not come to rest"
+        if not self._rests():
+            self.at(BEAT_S, self._look_for_rest)
+        elif self.config.clock == "wall" and self.until == self._wall:
+            self._wall += HOUR
+            self.until = self._wall + 1
+            self.at(BEAT_S, self._look_for_rest)
         else:
-            self._read_mail()
+            self._at_rest = True
 
-    def _read_input(self, shard: int) -> None:
-        if log := self.inputs[shard]:
-            process = self.processes[self.owner[shard]]
-            tp = log.popleft()
-            process.inputs.append((shard, tp))
-            process.group.touch(shard, tp)
+    def _rests(self) -> bool:
+        owned: dict[int, Process] = {}
+        for process in self.processes:
+            if process.ended or not process.begun:
+                return False
+            committer = process.committer
+            due = process.owner._core.next_due
+            if committer._lock.locked() or committer._new or (due is not None and due <= self.until):
+                return False
+            if committer.clock.floor < self.until:
+                return False
+            owned |= dict.fromkeys(committer.leases, process)
+        if len(owned) < self.config.shards or not self.broker.decided:
+            return False
+        return all(self._all_read(shard, process) for shard, process in owned.items())
 
-    def _read_mail(self) -> None:
-        waiting = [channel for channel, mail in self.channels.items() if mail]
-        if not waiting:
-            return
-        channel = self.rnd.choice(waiting)
-        mail = self.channels[channel]
-        place = 0 if self.config.fifo else self.rnd.randrange(len(mail))
-        message = mail[place]
-        del mail[place]
-        process = self.processes[self.owner[channel[1]]]
-        process.mail.append((channel, message))
-        process.group.receive(channel[1], message)
+    def _all_read(self, shard: int, process: Process) -> bool:
+        position = process.committer.committed[shard]
+        ends = [self.broker[self.settings.topic(name), shard].end for name in ("touchpoints", "mail")]
+        return [position.touchpoints, position.mail] == ends
 
-    def _drain(self, number: int) -> None:
-        self._tick()
-        process = self.processes[number]
-        self._perform(number, process.group.drain(self.clock, self.clock))
-        process.inputs.clear()
-        process.mail.clear()
+    def outputs(self) -> Iterator[Output]:
+        """What was committed to the output topics, each in its order."""
+        for name in OUTPUTS[:-1]:
+            for record in self.committed(name):
+                yield Output(name, record.key.decode(), record.value, dict(record.headers)["ce_id"].decode(), 0)
 
-    def _perform(self, number: int, effects: Effects) -> None:
-        for shard, rows in effects.rows.items():
-            assert self.owner[shard] == number, "rows of a shard come from its owner"
-            for key, row in rows.items():
-                if row is None:
-                    self.rows[shard].pop(key, None)
-                else:
-                    self.rows[shard][key] = row
-        for shard, message in effects.mail:
-            assert self.owner[shard] != number or self.config.move, "mail to an own shard is a function call"
-            self.channels[number, shard].append(message)
-        for output in effects.outputs:
-            self.published.take(output)
+    def committed(self, topic: str) -> list[Any]:
+        """All records of a topic."""
+        return [
+            record for one in self.broker.topics[self.settings.topic(topic)] for record in one.read(0, 1_000_000)[0]
+        ]
 
-    def _tick(self) -> None:
-        """Everything received before the next unread touchpoint is known, if no mail is on its way. A touchpoint that
-        was read and is not durable yet counts as unread; so does mail, which may lead to more mail."""
-        if any(self.channels.values()) or any(process.mail for process in self.processes):
-            return
-        unread = [log[0].received - 1 for log in self.inputs.values() if log]
-        unread += [tp.received - 1 for process in self.processes for _, tp in process.inputs]
-        self.clock = max(self.clock, min(unread, default=UNTIL))
+    def rows(self, shard: int) -> dict[bytes, bytes]:
+        """The rows of a shard that are committed, by key."""
+        records = self.broker[self.settings.topic("state"), shard].read(0, 1_000_000)[0]
+        newest = {record.key: record.value for record in records}
+        return {key: value for key, value in newest.items() if value is not None}
+
+    # -- producers ---------------------------------------------------------------------------------------------------
+
+    def _send(self) -> None:
+        """Each touchpoint goes to any shard, in the order of the received times; repeats to any, later."""
+        chance, faults = self.chance, self._faults
+        sent = [(tp.received, tp) for tp in self.touchpoints]
+        if "repeats" in faults:
+            sent += [(tp.received + chance.randrange(DAY), tp) for tp in self.touchpoints if chance.random() < 0.4]
+        if "bug" in faults:
+            sent += [self._bug(number) for number in range(2)]
+        times = sorted(chance.uniform(0.0, self.config.haste) for _ in sent)
+        for time, (received, tp) in zip(times, sorted(sent, key=lambda each: each[0]), strict=True):
+            self.at(time, lambda received=received, tp=tp: self._arrive(received, tp))
+
+    def _bug(self, number: int) -> tuple[int, Touchpoint]:
+        received = START + self.chance.randrange(DAY)
+        kind = self.chance.choice(("bug.at_once", "bug.later"))
+        self.refused += 1
+        return received, Touchpoint(f"bug-{number}", "test/bug", "web", kind, received, received, (), Data())
+
+    def _arrive(self, received: int, tp: Touchpoint) -> None:
+        self._wall = max(self._wall, received)
+        shard = self.chance.randrange(self.config.shards)
+        where = self.settings.topic("touchpoints"), shard
+        if "poison" in self._faults and self.chance.random() < 0.2:
+            self.broker[where].append(None, self.chance.choice(POISON), [], received // 1_000)
+            self.refused += 1
+        if "holes" in self._faults and self.chance.random() < 0.2:
+            self.broker.write("a producer", self.broker.init("a producer"), where, [(None, b"aborted", [])])
+            self.broker.abort("a producer")
+        self._append(shard, tp)
+
+    def _append(self, shard: int, tp: Touchpoint) -> None:
+        where = self.settings.topic("touchpoints"), shard
+        self.broker[where].append(None, TOUCHPOINT + _encode(tp), [], tp.received // 1_000)
+        self._feed(where[0])
+
+    def _feed(self, topic: str) -> None:
+        for process in self.processes:
+            process.feed(topic)
+
+    # -- processes ---------------------------------------------------------------------------------------------------
+
+    def _started(self, number: int) -> Process:
+        process = Process(self, f"worker-{number}-{len(self.log)}")
+        process.trouble_at = self.chance.randint(1, EFFECTS_MAX)
+        self._say(process, "starts")
+        return process
+
+    def _say(self, process: Process, what: str) -> None:
+        self.log.append((self.time, process.name, what))
+
+    def _settings(self) -> Settings:
+        return Settings(
+            clock="record" if self.config.clock == "record" else "wall",
+            session_timeout_ms=int(SESSION_S * 1_000),
+            shards=self.config.shards,
+            skip=frozenset(self._skip),
+        )
+
+    def assembly(self) -> tuple[Any, ...]:
+        """What a process is made of: settings, registry, core and reader."""
+        settings = self._settings()
+        return settings, self.registry, lambda: Core(self.registry, settings.clock), Bytes(self.registry)
+
+    def buried(self, process: Process, reason: str) -> None:
+        """A process has ended; another one is started in its place."""
+        self._say(process, reason)
+        number = self.processes.index(process)
+        self.at(0.0, process.loop.close)
+        self.at(self.chance.uniform(0.1, 3.0), lambda: self._replace(number))
+
+    def _replace(self, number: int) -> None:
+        self.processes[number] = self._started(number)
+
+    @contextmanager
+    def _failstop(self) -> Iterator[None]:
+        machine = SimpleNamespace(_exit=self._exit)
+        with (
+            patch.object(failstop, "os", machine),
+            patch.object(failstop, "complain", self._hear),
+            patch.object(owner, "CHUNK", 3),
+            patch.object(owner, "EPOCH_RECORDS_MAX", 12),
+        ):
+            yield
+
+    def _hear(self, line: str, **_: object) -> None:
+        self._last_words = line
+
+    def _exit(self, _: int) -> None:
+        """A process ends itself. What it says must be what the faults explain."""
+        process, line = self._current, self._last_words
+        assert process is not None
+        if "SELVEDGE_SKIP=" in line and "Bug" in line:
+            topic, shard, offset = line.rpartition("=")[2].split(":")
+            self._skip.add((topic, int(shard), int(offset)))
+        elif not ("(fenced)" in line or "assigned to this one" in line) or not self._excused(process):
+            self.error = self.error or AssertionError(line)
+        process.end(line)
+        raise Ended
+
+    def _excused(self, process: Process) -> bool:
+        """Whether others may have taken it for dead, or one that stood still before its claim has claimed late."""
+        return process.expelled or not {"slow", "pause"}.isdisjoint(self.config.faults)
+
+    def join(self, process: Process) -> None:
+        self._group.join(process)
+
+    def revoked(self, process: Process, round: int) -> None:
+        self._group.revoked(process, round)
+
+    def left(self, process: Process) -> None:
+        self._group.leave(process)
+
+    def day(self) -> int:
+        return self._wall + int(self.time * SECOND)
 
     # -- faults ------------------------------------------------------------------------------------------------------
 
-    def _crash(self, number: int) -> None:
-        process = self.processes[number]
-        for shard, tp in reversed(process.inputs):
-            self.inputs[shard].appendleft(tp)
-        for channel, message in reversed(process.mail):
-            self.channels[channel].appendleft(message)
-        self.processes[number] = self._started(number)
+    @property
+    def shuffled(self) -> bool:
+        return "shuffled" in self._faults
 
-    def _move(self, shard: int, to: int) -> None:
-        before = self.owner[shard]
-        if before != to:
-            self._drain(before)
-            self.processes[before].group.remove(shard)
-            self.owner[shard] = to
-            self.processes[to].group.add(shard, list(self.rows[shard].items()))
+    def again(self) -> bool:
+        """Whether a block is delivered a second time."""
+        return "again" in self._faults and self.chance.random() < 0.3
 
-    # -- the end -----------------------------------------------------------------------------------------------------
+    def opened(self, id: str, transaction: Transaction) -> None:
+        self.at(TRANSACTION_S, lambda: self._give_up(id, transaction))
 
-    def _come_to_rest(self) -> None:
-        for _ in range(ROUNDS_MAX):
-            for number in range(self.config.processes):
-                self._drain(number)
-            while any(self.channels.values()):
-                self._read_mail()
-            if self.clock == UNTIL and not self._unfinished():
-                break
-        else:
-            raise AssertionError(f"not at rest after {ROUNDS_MAX} rounds")
-        for number, process in enumerate(self.processes):
-            self._perform(number, process.group.finish(UNTIL))
-        assert not any(self.channels.values())
-        assert not any(self._waits(name) for name in identifiers(self.registry)), "a cluster waits for seats"
+    def _give_up(self, id: str, transaction: Transaction) -> None:
+        if self.broker.ids[id].transaction is transaction:
+            self.broker.abort(id)
+            for process in self.processes:
+                process.expelled |= process.name == id
 
-    def _waits(self, name: Id) -> bool:
-        home = self.processes[self.owner[self.registry.home(name)]].group.home(name)
-        seat = home.roots.seats.get(name)
-        return seat is not None and bool(seat.waiting)
+    def decided(self, transaction: Transaction) -> None:
+        for where in list(transaction.where):
+            late = self._faults and self.chance.random() < 0.3
+            if late:
+                delay = self.chance.uniform(0.0, 5 * MARKER_S if "slow" in self._faults else MARKER_S)
+                self.at(delay, lambda where=where: self.broker.mark(transaction, where))
+            else:
+                self.broker.mark(transaction, where)
 
-    def _unfinished(self) -> bool:
-        return any(
-            process.mail or process.inputs or ((due := process.group.next_due) is not None and due <= UNTIL)
-            for process in self.processes
-        )
+    def trouble(self, process: Process, may_fail: bool) -> bool:
+        """At one of its effects something may happen to a process; gives whether its queue is full."""
+        chance = self.chance
+        kinds = [kind for kind in ("crash", "pause", "slow", "lost") if kind in self._faults]
+        if not kinds:
+            process.trouble_at = process.effects + EFFECTS_MAX
+            return False
+        process.trouble_at = process.effects + chance.randint(1, EFFECTS_MAX)
+        kind = chance.choice(kinds)
+        if kind == "crash" and chance.random() < 0.5:
+            process.end("crashes at an effect")
+            raise Ended
+        if kind == "pause" and chance.random() < 0.5:
+            self._pause(process)
+            process.wait(0.0)
+        if kind == "slow":
+            process.wait(chance.uniform(0.0, 1.5))
+            return True
+        if kind == "lost":
+            if may_fail:
+                raise process.lost_answer()
+            process.trouble_at = process.effects + 1
+        return False
+
+    def _beat(self) -> None:
+        self.at(BEAT_S, self._beat)
+        self._group.beat(self.processes, self.time)
+        if self._faults and self.chance.random() < BEAT_S / FAULT_EVERY_S:
+            self._fault(self.chance.choice(self._faults), self.chance.choice(self.processes))
+
+    def _fault(self, kind: str, process: Process) -> None:
+        if kind == "compaction":
+            for partition in self.broker.topics[self.settings.topic("state")]:
+                partition.compact()
+        if process.ended or not process.begun or process.paused > self.time:
+            return
+        if kind == "crash":
+            process.end("crashes")
+        elif kind == "pause":
+            self._pause(process)
+        elif kind == "leave":
+            process.stop()
+        elif kind == "rebalance":
+            self._group.rebalance()
+        elif kind == "steps":
+            process.skew = self.chance.choice((-DAY, -HOUR, -SECOND, SECOND, HOUR, DAY))
+
+    def _pause(self, process: Process) -> None:
+        process.paused = self.time + self.chance.uniform(0.2, 5.0)
+        self._say(process, f"pauses until {process.paused:.1f}")

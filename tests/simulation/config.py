@@ -1,0 +1,62 @@
+"""What a seed decides of its world. `Config.of(seed)` chooses anew, above all which faults there are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+FAULTS = (
+    "crash",  # a process ends between any two of its effects
+    "pause",  # a process stands still, for longer than the group waits: it goes on as a zombie
+    "slow",  # an answer takes long, or the queue of records is full
+    "lost",  # an answer is lost, whether or not what was asked for has been done
+    "leave",  # a process is told to stop, and another one comes
+    "rebalance",  # the group deals the shards out anew
+    "steps",  # a process's time of day is set to another one
+    "poison",  # bytes that are no touchpoint
+    "bug",  # a record that the core cannot do with: an operator has it passed over
+    "again",  # a block of records is delivered a second time
+    "repeats",  # a touchpoint is sent again, to any shard
+    "holes",  # aborted transactions of producers
+    "shuffled",  # mail of one sender in another order
+    "compaction",  # the state topic is compacted
+)
+
+HARD = ("crash", "pause", "slow", "lost", "bug")
+"""Faults of processes and their connections. Without them nobody is taken for dead."""
+GENTLE = tuple(fault for fault in FAULTS if fault not in HARD)
+
+
+@dataclass(frozen=True)
+class Config:
+    """clock: of the workers. processes: alive at once. haste: virtual seconds in which all touchpoints are sent.
+    epoch_s, look_s: how often workers do so. lag_s: how late records are read, at most."""
+
+    seed: int
+    policy: str
+    clock: str
+    size: int
+    shards: int
+    processes: int
+    haste: float
+    epoch_s: float
+    look_s: float
+    lag_s: float
+    faults: tuple[str, ...]
+
+    @staticmethod
+    def of(seed: int) -> Config:
+        rnd = Random(seed)
+        return Config(
+            seed=seed,
+            policy=rnd.choice(("plain", "plain", "hubs", "hubs", "degree", "fanout", "tight", "loose", "oversize")),
+            clock=rnd.choice(("record", "record", "wall")),
+            size=rnd.choice((3, 6, 12, 20, 32)),
+            shards=rnd.choice((1, 2, 3, 5, 5)),
+            processes=rnd.choice((1, 2, 2, 3, 3)),
+            haste=rnd.choice((0.0, 5.0, 10.0)),
+            epoch_s=rnd.choice((0.2, 0.5, 1.0)),
+            look_s=rnd.choice((0.4, 0.8)),
+            lag_s=rnd.choice((0.2, 1.0, 3.0)),
+            faults=tuple(fault for fault in (FAULTS if rnd.random() < 0.8 else GENTLE) if rnd.random() < 0.35),
+        )

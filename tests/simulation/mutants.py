@@ -1,0 +1,342 @@
+"""Mutants of the protocol: the production code with one mistake in it, each of which worlds must notice.
+
+A mutant replaces text in the source of one function, for as long as `planted` lasts. `make mutants` looks for the first
+seed that kills each one and prints the table; `seed` is what it found.
+"""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any, NamedTuple
+
+
+class Mutant(NamedTuple):
+    """where: `module:Class.method` below `pipeline`. old: text that is there once. seed: of a world that kills it."""
+
+    name: str
+    where: str
+    old: str
+    new: str
+    seed: int = 0
+
+
+@contextmanager
+def planted(mutant: Mutant) -> Iterator[None]:
+    owner, name = _found(mutant.where)
+    original = inspect.getattr_static(owner, name)
+    function = original.fget if isinstance(original, property) else original
+    source = textwrap.dedent(inspect.getsource(function))
+    assert source.count(mutant.old) == 1, f"{mutant.name}: {mutant.where} has changed"
+    made: dict[str, Any] = {}
+    code = compile("from __future__ import annotations\n" + source.replace(mutant.old, mutant.new), mutant.name, "exec")
+    exec(code, function.__globals__, made)
+    setattr(owner, name, made[name])
+    try:
+        yield
+    finally:
+        setattr(owner, name, original)
+
+
+def _found(where: str) -> tuple[Any, str]:
+    module, _, path = where.partition(":")
+    *classes, name = path.split(".")
+    owner: Any = import_module(f"pipeline.{module}")
+    for part in classes:
+        owner = getattr(owner, part)
+    return owner, name
+
+
+MUTANTS = (
+    # -- the index ---------------------------------------------------------------------------------------------------
+    Mutant(
+        "linked in the wrong order",
+        "core.unionfind:Index.unite",
+        "elif parent != smaller:",
+        "elif parent != smaller and self._order(smaller) > self._order(parent):",
+    ),
+    Mutant(
+        "no guard on Point",
+        "core.unionfind:Index.point",
+        "if node.parent is not None and self._order(message.root) < self._order(node.parent):",
+        "if node.parent is not None:",
+    ),
+    Mutant(
+        "Point gives a root a parent",
+        "core.unionfind:Index.point",
+        "if node.parent is not None and self._order(message.root) < self._order(node.parent):",
+        "if node.parent is None or self._order(message.root) < self._order(node.parent):",
+    ),
+    Mutant("a hub is not answered with Shared", "core.unionfind:Index._crowd", "told = [anchor]", "told = []"),
+    Mutant(
+        "a hub by fan-out is not answered with Shared", "core.unionfind:Index.link", "elif node.hub:", "elif False:"
+    ),
+    Mutant(
+        "earlier anchors are not told of a hub",
+        "core.unionfind:Index._mark",
+        "for anchor in node.anchors:",
+        "for anchor in ():",
+    ),
+    Mutant(
+        "what was received before a hub was one is not united",
+        "core.unionfind:Index.link",
+        "(not node.hub or message.received < node.hub)",
+        "not node.hub",
+    ),
+    Mutant(
+        "what is seen with a fan-out hub is not told",
+        "core.folding:Folding._link",
+        "if fragment.hub:\n",
+        "if False:\n",
+    ),
+    # -- clusters on the move ----------------------------------------------------------------------------------------
+    Mutant(
+        "an Adopt is dropped",
+        "core.moves:Moves._hand_over",
+        "self._post(Adopt(",
+        "name == members[-1] and self._post(Adopt(",
+    ),
+    Mutant(
+        "a seat is copied instead of moved",
+        "core.moves:Moves._hand_over",
+        "roots.seats.drop(name)",
+        "pass",
+    ),
+    Mutant(
+        "a bundle is cut as soon as its root is lost",
+        "core.moves:Moves.lost",
+        "self._lost.append(name)",
+        "self._lost.append(name); self.cut()",
+    ),
+    Mutant(
+        "a cluster is solved while seats are on their way",
+        "core.settle:Settler.settle",
+        "if self._seat(root).waiting:",
+        "if False:",
+    ),
+    Mutant(
+        "a replica without its seat gets a new one",
+        "core.roots:Roots.replicate",
+        "self.orphan(name, root)",
+        "self.seats.put(name, Seat(name, root)); self.clusters[root].append(name)",
+    ),
+    Mutant(
+        "seats that arrived at a former root are not counted",
+        "core.moves:Moves._hand_over",
+        "self._post(Arrived(parent, bundle, arrived, size))",
+        "pass",
+    ),
+    Mutant(
+        "orphans stay behind",
+        "core.moves:Moves._hand_over",
+        "for name in [name for name, where in roots.orphans.items() if where == old]:",
+        "for name in []:",
+    ),
+    Mutant(
+        "orphans are forgotten in recovery",
+        "core.roots:Roots.load_orphan",
+        "self.orphans[name] = root",
+        "pass",
+    ),
+    Mutant(
+        "bundles on their way are forgotten when roots unite",
+        "core.moves:Moves._absorb",
+        "self._expect(root, bundle, arrived, size)",
+        "pass",
+    ),
+    Mutant(
+        "a fragment does not travel with its seat",
+        "core.moves:Moves._row_for",
+        "return self._fragments.encoded(name) if self._index.is_here(name) else replica",
+        "return None",
+    ),
+    Mutant(
+        "no guard on the version of a Report",
+        "core.roots:Roots.replicate",
+        " and version_of(row) > version_of(self.replicas.encoded(name))",
+        "",
+    ),
+    Mutant(
+        "alarms of changed carts are dropped",
+        "core.settle:Settler.settle",
+        "roots.sound(cause)",
+        "pass",
+    ),
+    Mutant(
+        "alarms do not travel with a cluster",
+        "core.moves:Moves._hand_over",
+        "roots.sound(cause)",
+        "pass",
+    ),
+    Mutant(
+        "a publication that is due is forgotten in recovery",
+        "core.roots:Roots.load_seat",
+        "self.timers.arm(root, wake)",
+        "pass",
+    ),
+    Mutant(
+        "who has carts is forgotten in recovery",
+        "core.roots:Roots.loaded",
+        "self.watched.update(self.clusters[root])",
+        "pass",
+    ),
+    Mutant(
+        "redirects do not follow",
+        "core.publish:Publisher.identities",
+        "if seat.revision and name != group.owner and seat.target != profile_id:",
+        "if seat.revision and name != group.owner and seat.target == registry.profile_id(name):",
+    ),
+    # -- facts -------------------------------------------------------------------------------------------------------
+    Mutant(
+        "deduplication rows are not kept",
+        "core.shard:Shard.collect",
+        'yield b"D" + key, row',
+        "pass",
+    ),
+    Mutant(
+        "deduplication rows are not loaded",
+        "core.shard:Shard.load",
+        "self.folding.dedup.load",
+        "lambda *_: None",
+    ),
+    # -- epochs ------------------------------------------------------------------------------------------------------
+    Mutant(
+        "the state is committed before the outputs",
+        "kafka.epoch:Epoch.perform",
+        "self._produce_outputs(work)  # 2",
+        "self._produce_rows(work); self._produce_positions(work); self._commit(); self._producer.begin_transaction()"
+        "; self._produce_outputs(work)",
+    ),
+    Mutant(
+        "the outputs are committed before the state",
+        "kafka.epoch:Epoch.perform",
+        "self._produce_mail(work)  # 3",
+        "self._commit(); self._producer.begin_transaction(); self._produce_mail(work)",
+    ),
+    Mutant(
+        "the position is committed after the state",
+        "kafka.epoch:Epoch.perform",
+        "self._produce_positions(work)  # 5",
+        "self._commit(); self._producer.begin_transaction(); self._produce_positions(work)",
+    ),
+    Mutant(
+        "the position is not committed",
+        "kafka.epoch:Epoch._produce_positions",
+        "for shard, position in work.positions.items():",
+        "for shard, position in ():",
+    ),
+    Mutant(
+        "the position moves on while it is committed",
+        "kafka.committer:Committer._positions",
+        "chosen[shard] = copy(lease.position)",
+        "chosen[shard] = lease.position",
+    ),
+    Mutant(
+        "the position is stored before the fold",
+        "kafka.owner:Owner.read",
+        "records[-1].offset + 1 if first < count else block.end",
+        "block.end",
+    ),
+    Mutant(
+        "a lost answer is taken for a commit",
+        "kafka.outside:retry",
+        "if error.fatal()",
+        "if error.retriable():\n                return\n            if error.fatal()",
+    ),
+    Mutant(
+        "a failed epoch does not end the process",
+        "kafka.committer:Committer._ordered",
+        "fail_stop(error)",
+        "pass",
+    ),
+    Mutant(
+        "dead letters are kept for ever",
+        "kafka.intake:Intake.take",
+        "letters, self._dead_letters = self._dead_letters, []",
+        "letters = list(self._dead_letters)",
+    ),
+    Mutant(
+        "records are folded again",
+        "kafka.intake:_unread",
+        "return [record for record in records if record.offset >= position]",
+        "return records",
+    ),
+    # -- ownership ---------------------------------------------------------------------------------------------------
+    Mutant("nobody is fenced", "kafka.recovery:Recovery._fence_one", "fencing.init_transactions(ANSWER_S)", "None"),
+    Mutant(
+        "the order of claims is turned round",
+        "kafka.recovery:Shard.before",
+        "offset < self.claim",
+        "offset > self.claim",
+    ),
+    Mutant(
+        "owners that have just released are fenced",
+        "kafka.recovery:Recovery._read",
+        "if not there and self._outside.monotonic() - moved < GRACE_S:",
+        "if False:",
+    ),
+    Mutant(
+        "open transactions are not waited for",
+        "kafka.recovery:Recovery._read",
+        "there = all(shard.at >= target[number] for number, shard in shards.items())",
+        "there = self._outside.monotonic() - moved > 0.1",
+    ),
+    Mutant(
+        "claims are not released",
+        "kafka.owner:Owner._give_up",
+        "return [(shard, self._recovery.own) for shard in self._recovery.release()]",
+        "return []",
+    ),
+    Mutant(
+        "memory is trusted whoever owned the shard",
+        "kafka.recovery:Shard.stale",
+        "return self.kept and (self.foreign or not self.released)",
+        "return False",
+    ),
+    Mutant(
+        "a release behind a claim is not seen",
+        "kafka.recovery:Shard._apply_claim",
+        "self.overtaken |= key != own and since < self.claim < offset",
+        "pass",
+    ),
+    Mutant(
+        "who was paused takes over all the same",
+        "kafka.owner:Owner._alive",
+        "> self._settings.session_timeout_ms / 1000",
+        "> 1e9",
+    ),
+    Mutant(
+        "blocks of an earlier lease are read",
+        "kafka.owner:Owner.read",
+        "if lease is None or lease.number != block.lease:",
+        "if lease is None:",
+    ),
+    Mutant(
+        "a shard begins at the end of its sources",
+        "kafka.recovery:Shard.apply",
+        "self.position = decode_position(value) if value is not None else None",
+        "self.position = self.position or decode_position(value)",
+    ),
+    # -- the record clock --------------------------------------------------------------------------------------------
+    Mutant(
+        "the record clock does not wait for mail",
+        "kafka.clock:RecordClock.read",
+        "self._rise(self._agreed(self._hops))",
+        "self._rise(self._agreed(0))",
+    ),
+    Mutant(
+        "the record clock does not wait for others",
+        "kafka.clock:RecordClock._agreed",
+        "return min(report.levels[level] for report in self.reports.values()) if self._complete() else 0",
+        "return max([report.levels[level] for report in self.reports.values()], default=0)",
+    ),
+    Mutant(
+        "reports are heard of before they are committed",
+        "kafka.committer:Committer._perform",
+        "seconds = await self._wait(lambda: self._epochs.perform(work))",
+        "self.clock.heard(work.progress); seconds = await self._wait(lambda: self._epochs.perform(work))",
+    ),
+)
