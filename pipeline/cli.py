@@ -271,6 +271,22 @@ def _brokers(settings: Settings) -> AdminClient:
 
 
 @selvedge.command()
+@click.option("--touchpoints-per-day", required=True, type=click.IntRange(1))
+@click.option("--persons", required=True, type=click.IntRange(1))
+@click.option("--retention", default="30d", show_default=True, help="For how long touchpoints are kept, in days.")
+@click.option("--replication", default=3, show_default=True, type=click.IntRange(1))
+def size(touchpoints_per_day: int, persons: int, retention: str, replication: int) -> None:
+    """Say how many shards and workers, and how much memory, disk and network a deployment needs."""
+    from pipeline.ops.size import Wanted, text
+
+    days = retention.removesuffix("d")
+    if not days.isdigit() or not int(days):
+        raise click.BadParameter(f"{retention!r} is not a number of days like 30d", param_hint="--retention")
+    for line in text(Wanted(touchpoints_per_day, persons, int(days), replication)):
+        click.echo(line)
+
+
+@selvedge.command()
 @with_settings
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
 def backup(settings: Settings, directory: Path) -> None:
