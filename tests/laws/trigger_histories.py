@@ -22,7 +22,7 @@ POLICIES = {
     "quiet": f'require_consent = false\nquiet_hours = "15:00-20:00"\n{_FAST}[profile]\ntimezone = "UTC"\n',
 }
 
-_ONE = ("email:jane@example.com", "email:jane@example.com cookie:c-1", "email:jane@example.com device:d-1")
+_ONE = ("email:jane@example.com", "cookie:c-1", "device:d-1", "email:jane@example.com cookie:c-1")
 _MANY = (
     "cookie:c-1",
     "email:jane@example.com",
@@ -54,6 +54,9 @@ def history(seed: int, *, late: bool = True, persons: bool = True, step: int = 1
     facts = Facts("[triggers]\n" + POLICIES[rnd.choice(sorted(POLICIES))])
     whom = _MANY if persons else _ONE
     settled: dict[str, str] = {}
+    if not persons:
+        facts.observe(0, "email:jane@example.com cookie:c-1 device:d-1")
+        settled = dict.fromkeys(whom, "observe")
     theme, delays = rnd.choice(THEMES), rnd.choice(_LATE) if late else (0,)
     minutes = [0]
     for act in rnd.choices(list(theme), weights=list(theme.values()), k=rnd.choice((2, 4, 6, 9, 12))):
