@@ -269,8 +269,13 @@ def _check(policy: Policy, given: dict[str, Any]) -> None:
         raise Wrong("fewer in 7 days than in 24 hours", f"{triggers.cap_24h} or more", ("triggers", "cap_7d"))
     if triggers.max_hold < triggers.grace:
         raise Wrong("shorter than triggers.grace", "triggers.grace or longer", ("triggers", "max_hold"))
-    for key in ("cart_delay", "checkout_delay", "store_basket_delay"):
-        if getattr(triggers, key) + triggers.steps[-1] >= triggers.episode_expiry:
+    for segment in triggers.exclude_segments:
+        if segment not in profile.segments:
+            reason = f"{segment} is no segment"
+            raise Wrong(reason, "names of profile.segments", ("triggers", "exclude_segments"))
+    for key in ("cart_delay", "checkout_delay", "store_basket_delay", "wishlist_delay", "browse_delay"):
+        idle = triggers.session_idle if key == "browse_delay" else 0
+        if getattr(triggers, key) + idle + triggers.steps[-1] >= triggers.episode_expiry:
             reason = f"{key} and the last of steps do not end before episode_expiry"
             within = key if key in given.get("triggers", {}) else "episode_expiry"
             raise Wrong(reason, "together shorter than triggers.episode_expiry", ("triggers", within))

@@ -14,7 +14,19 @@ from pipeline.core.policy import load
 from pipeline.core.touchpoint import Data, Id
 from pipeline.core.trigger import Outcome, evaluate
 from pipeline.core.triggers.reasons import is_held_out
-from tests.core.shopper import NO_CONSENT_NEEDED, Facts, Record, World, at, clock, hindsight, live, newest, told
+from tests.core.shopper import (
+    NO_CONSENT_NEEDED,
+    Facts,
+    Record,
+    World,
+    at,
+    clock,
+    hindsight,
+    live,
+    newest,
+    replayed,
+    told,
+)
 
 JANE = "cookie:c-1 email:jane@example.com"
 JOE = "cookie:c-2 email:joe@example.com"
@@ -354,6 +366,29 @@ def test_a_shared_identifier_is_never_addressed() -> None:
     fragment.hub = at(1)
     (record,) = world.evaluate(at(62))
     assert (record["status"], record["reason"]) == ("suppressed", "shared")
+
+
+STAFF = f"""{NO_CONSENT_NEEDED}exclude_segments = ["staff"]
+[profile.segments]
+staff = "traits.role.value == 'staff'"
+"""
+
+
+def test_segments_that_are_excluded_are_never_addressed() -> None:
+    facts = Facts(STAFF)
+    facts.traits(0, JANE, role="staff")
+    facts.add(1, JANE)
+    facts.add(1, JOE, "B", "cart-2")
+    assert sorted(final(facts)) == [("fired", None, clock(61)), ("suppressed", "excluded", clock(61))]
+
+
+def test_who_leaves_an_excluded_segment_is_addressed_again() -> None:
+    facts = Facts(STAFF)
+    facts.traits(0, JANE, role="staff")
+    facts.add(1, JANE)
+    facts.traits(300, JANE, role="former")
+    known = [("suppressed", "excluded", clock(61)), ("fired", None, clock(61))]
+    assert told(live(facts, 400)) == told(replayed(facts, 400)) == known
 
 
 def test_the_control_group_is_a_share_of_all_persons() -> None:

@@ -15,6 +15,7 @@ from pipeline.core.episode import Point
 from pipeline.core.identifiers import Registry
 from pipeline.core.ledger import Told
 from pipeline.core.money import ZERO, plus
+from pipeline.core.person import view
 from pipeline.core.policy_sections import Triggers
 from pipeline.core.times import DAY
 from pipeline.core.triggers.case import Case
@@ -36,6 +37,7 @@ def reasons(case: Case, due: Due, reach: Reach) -> tuple[str, ...]:
         "robot": _is_robot(due.point, policy),
         "below_threshold": _is_below_threshold(due.point, policy),
         "shared": case.person.shared,
+        "excluded": _is_excluded(case, due),
         "holdout": is_held_out(case.person.profile_id, case.registry),
         "higher_family": _is_outranked(case, due, live),
         "not_addressable": all(one["reason"] == "not_addressable" for one in reach.excluded) and not reach.used,
@@ -46,6 +48,15 @@ def reasons(case: Case, due: Due, reach: Reach) -> tuple[str, ...]:
         "cap_7d": exceeds(live, due.deadline, 7 * DAY, policy.cap_7d),
     }
     return tuple(reason for reason, holds in found.items() if holds)
+
+
+def _is_excluded(case: Case, due: Due) -> bool:
+    """Whether the person, as its profile would have been at the deadline, is in a segment that is never addressed."""
+    excluded = case.policy.exclude_segments
+    if not excluded:
+        return False
+    document = view(case.person, due.deadline, case.registry, None).blocks
+    return not set(excluded).isdisjoint(document.get("segments", ()))
 
 
 def is_held_out(profile_id: str, registry: Registry) -> bool:
