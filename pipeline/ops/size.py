@@ -96,7 +96,7 @@ def text(wanted: Wanted) -> list[str]:
 
 def assumptions() -> list[str]:
     return [
-        f"Measured on a sample shop: {CPU_S * 1e6:.0f} µs of processor a touchpoint, and for the shell {SHELL - 1:.0%};",
+        f"Measured on a sample shop: {CPU_S * 1e6:.0f} µs of processor a touchpoint (shell: {SHELL - 1:.0%} more);",
         f"{TOUCHPOINT_BYTES} bytes in, {OUTPUT_BYTES} out, {STATE_WRITTEN_BYTES:,} of state written;",
         f"{MEMORY_PER_PERSON_BYTES:,} bytes of memory a person.",
         f"Assumed: the peak is {PEAK:g} times the average, workers are used to {USE:.0%}, compression leaves",
