@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from pipeline.core.effects import Effects
 from pipeline.core.group import Group
@@ -15,16 +15,19 @@ class Deployment:
     def __init__(self, shards: int) -> None:
         self.rows: dict[int, dict[bytes, bytes]] = {shard: {} for shard in range(shards)}
         self.published = Published()
+        self.mail: list[tuple[int, bytes]] = []
+        """Sent by a worker to the shard of another: shard, message."""
 
-    def worker(self, registry: Registry, clock: str = "record") -> Group:
-        """A group that owns all shards as the state has them."""
+    def worker(self, registry: Registry, clock: str = "record", shards: Collection[int] | None = None) -> Group:
+        """A group that owns these shards (None: all) as the state has them."""
         group = Group(registry, clock)
         for shard, rows in self.rows.items():
-            group.add(shard, list(rows.items()))
+            if shards is None or shard in shards:
+                group.add(shard, list(rows.items()))
         return group
 
     def commit(self, effects: Effects) -> None:
-        assert not effects.mail, "mail among the shards of one worker is a function call"
+        self.mail += effects.mail
         for shard, changed in effects.rows.items():
             for key, row in changed.items():
                 if row is None:
@@ -39,5 +42,17 @@ class Deployment:
         group = self.worker(registry, clock)
         for tp in touchpoints:
             group.touch(registry.home(tp.ids[0]), tp)
-        self.commit(group.drain(now, now))
+        self.settle([group], now)
         self.commit(group.finish(now))
+
+    def settle(self, workers: Sequence[Group], now: int) -> None:
+        """Epochs of these workers, which own all shards, until no mail is on its way."""
+        while True:
+            for group in workers:
+                self.commit(group.drain(now, now))
+            if not self.mail:
+                return
+            sent, self.mail = self.mail, []
+            for shard, message in sent:
+                owner = next(group for group in workers if shard in group.shards)
+                owner.receive(shard, message)

@@ -25,7 +25,7 @@ from pipeline.core.mail import Link, Mail, Offer, Report, Shared
 from pipeline.core.timers import earlier
 from pipeline.core.times import SECOND
 from pipeline.core.touchpoint import Id, Touchpoint
-from pipeline.core.unionfind import Index
+from pipeline.core.unionfind import ANCHORS_KEPT, Index
 
 JUDGED = CART | BASKET | WISHLIST | ORDER | MESSAGE | ADDRESS | {"consent.changed", "stock.subscribed"}
 
@@ -235,22 +235,49 @@ class Folding:
             self._count("hubs")
         fragment.hub = since
         self.put_identity(fragment)
-        known = weaker_since(fragment)
+        self._tell(fragment, count_only=True)
+
+    def _tell(self, fragment: Fragment, *, count_only: bool) -> None:
+        """Tells those whom the anchor was seen with of it."""
+        name, known = fragment.id, weaker_since(fragment)
         for key, sighting in fragment.sets.items():
             for met in ids_of(key)[1:]:
-                self._post(Link(met, name, known[met], sighting.first, True))
+                self._post(Link(met, name, known[met], sighting.first, count_only))
         for met, seen in fragment.rest.items():
             if met != name:
-                self._post(Link(met, name, known[met], seen.first, True))
+                self._post(Link(met, name, known[met], seen.first, count_only))
 
     def shared(self, message: Shared) -> None:
-        fragment = self.fragments.get(message.to)
-        if fragment is None:
+        fragment, hub, turn = self.fragments.get(message.to), message.hub, message.turn
+        if fragment is None or turn < fragment.turns.get(hub, 0):
             return
-        known = fragment.shared.get(message.hub)
-        if known is None or message.since < known:
-            fragment.shared[message.hub] = message.since
+        before = fragment.shared.get(hub)
+        if turn > fragment.turns.get(hub, 0):
+            fragment.turns[hub] = turn
+            fragment.shared.pop(hub, None)
+        known = fragment.shared.get(hub)
+        if message.since and (known is None or message.since < known):
+            fragment.shared[hub] = message.since
+        if fragment.shared.get(hub) != before or turn:
             self.put_identity(fragment)
+
+    def review(self) -> None:
+        """Judges by a new policy who is shared. Where more was seen than is kept, a hub stays one."""
+        for name in self._index.suspects():
+            node, fragment = self._index.node(name), self.fragments.get(name)
+            since = earlier(self._index.crowded_since(node), self._wide(node.fan, fragment))
+            all_known = len(node.anchors) <= ANCHORS_KEPT and (fragment is None or "rest" not in fragment.dropped)
+            if since == node.hub or not (since or all_known):
+                continue
+            self._index.judge(node, since)
+            if not since and fragment is not None:
+                fragment.hub = 0
+                self.put_identity(fragment)
+                self._tell(fragment, count_only=False)
+
+    def _wide(self, fan: int, fragment: Fragment | None) -> int:
+        wide = fragment is not None and fan > self._registry.policy.identity.hub_fanout
+        return self._wide_since(fragment) if fragment is not None and wide else 0
 
     def put_identity(self, fragment: Fragment) -> None:
         """Stores a fragment of which something changed that its touchpoints do not say."""

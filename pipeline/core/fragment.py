@@ -361,6 +361,8 @@ class Fragment(msgspec.Struct, array_like=True, gc=False):
     """SKU -> day and store under which its home counts the wish of this fragment."""
     looks: int = 0
     """How many were product views."""
+    turns: dict[Id, int] = {}
+    """Identifiers that a new policy judged another way: hubs or not; how often."""
 
 
 def set_key(ids: tuple[Id, ...]) -> str:

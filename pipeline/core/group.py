@@ -159,6 +159,9 @@ class Group:
     def drain(self, now: int, caught_up_to: int) -> Effects:
         """Ends an epoch at clock `now` (microseconds; never goes back) and returns all that it has to make durable."""
         self._claimed = False
+        for number in self._unmarked:
+            if number in self._shards:
+                self._shards[number].folding.review()
         self._expire(now)
         self._run()
         self._settle(now, caught_up_to)

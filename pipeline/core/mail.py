@@ -40,10 +40,12 @@ class Link(Message, frozen=True):
 
 
 class Shared(Message, frozen=True):
-    """`hub` is a hub since that received time: the fragment of `to` notes it."""
+    """`hub` is a hub since that received time, or is none (0): the fragment of `to` notes it. turn: how often a new
+    policy had judged it another way; what an earlier turn says is out of date."""
 
     hub: Id
     since: int
+    turn: int = 0
 
 
 class Unite(Message, frozen=True):

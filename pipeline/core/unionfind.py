@@ -17,16 +17,21 @@ from pipeline.core.mail import Link, Mail, Point, Shared, Unite
 from pipeline.core.rows import Rows
 from pipeline.core.touchpoint import Id
 
+ANCHORS_KEPT = 100
+"""So many anchors are known of any identifier, so that another policy's degree up to that can be applied."""
+
 
 class Node(msgspec.Struct, array_like=True, gc=False):
-    """anchors: distinct anchors seen with this identifier, with the received time; one more than the degree is kept.
-    hub: received time at which it became a hub; 0: none. fan: distinct weaker identifiers seen with it as anchor."""
+    """anchors: distinct anchors seen with this identifier, with the received time; one more than the degree is kept, or
+    than ANCHORS_KEPT. hub: received time at which it became a hub; 0: none. fan: distinct weaker identifiers seen with
+    it as anchor. turn: how often a new policy judged it another way."""
 
     id: Id
     parent: Id | None = None
     anchors: dict[Id, int] = {}
     hub: int = 0
     fan: int = 0
+    turn: int = 0
 
 
 class Index:
@@ -114,7 +119,7 @@ class Index:
         if len(anchors) > self._degree(name):
             self._crowd(node, anchor)
         elif node.hub:
-            self._post(Shared(anchor, name, node.hub))
+            self._post(Shared(anchor, name, node.hub, node.turn))
         if not message.count_only and (not node.hub or message.received < node.hub):
             self._join(name, anchor)
 
@@ -123,15 +128,20 @@ class Index:
         those received first are kept, so that this time does not depend on who came first."""
         anchors = node.anchors
         told = [anchor]
-        if len(anchors) > self._degree(node.id) + 1:
+        if len(anchors) > max(self._degree(node.id), ANCHORS_KEPT) + 1:
             last = max(anchors, key=lambda name: (anchors[name], name))
             del anchors[last]
             told.append(last)
-        since = max(anchors.values())
+        since = self.crowded_since(node)
         if not node.hub or since < node.hub:
             self._mark(node, since)
         for name in told:
-            self._post(Shared(name, node.id, node.hub))
+            self._post(Shared(name, node.id, node.hub, node.turn))
+
+    def crowded_since(self, node: Node) -> int:
+        """When the first anchor too many was received; 0: there are not that many."""
+        degree = self._degree(node.id)
+        return sorted(node.anchors.values())[degree] if len(node.anchors) > degree else 0
 
     def _join(self, name: Id, anchor: Id) -> None:
         """Anchors of the same rank are chosen by text, parents by key: either may be the smaller one."""
@@ -169,4 +179,27 @@ class Index:
         self.nodes.put(node.id, node)
         self._hub(node.id, since)
         for anchor in node.anchors:
-            self._post(Shared(anchor, node.id, since))
+            self._post(Shared(anchor, node.id, since, node.turn))
+
+    # -- another policy ----------------------------------------------------------------------------------------------
+
+    def suspects(self) -> list[Id]:
+        """Identifiers that are hubs, or have enough anchors or weaker identifiers to be some by this policy."""
+        fanout = self._registry.policy.identity.hub_fanout
+        return [
+            node.id
+            for node in self.nodes.all()
+            if node.hub or node.fan > fanout or len(node.anchors) > self._degree(node.id)
+        ]
+
+    def judge(self, node: Node, since: int) -> None:
+        """Makes a node a hub since then, or none (0), whatever it was."""
+        node.turn += 1
+        node.hub = since
+        if since:
+            self._mark(node, since)
+            return
+        self.nodes.put(node.id, node)
+        for anchor in node.anchors:
+            self._post(Shared(anchor, node.id, 0, node.turn))
+            self._join(node.id, anchor)

@@ -18,7 +18,7 @@ from tests.deployment import Deployment
 from tests.histories import START, identifiers, policy, touchpoint
 from tests.oracle import answer
 from tests.published import Published
-from tests.strategies import History, cuts, policies, shards, shops, with_repeats
+from tests.strategies import History, cuts, histories, policies, shards, shops, with_repeats
 
 UNTIL = START + 9 * DAY
 Shop = tuple[str, History]
@@ -105,6 +105,19 @@ def test_a_restart_from_rows_does_not_show(shop: Shop, number: int, data: st.Dat
     name, history = shop
     ends = data.draw(cuts(history))
     same(in_epochs(name, history, ends, number, restart=True), published(name, history))
+
+
+@given(st.sampled_from(("hubs", "degree", "fanout")), shards, st.data())
+def test_hubs_do_not_depend_on_who_came_first_where_they_live_or_when_they_are_found(
+    name: str, number: int, data: st.DataObject
+) -> None:
+    history = data.draw(histories(name))
+    arrived, ends = data.draw(st.permutations(history)), data.draw(cuts(history))
+    known = answer(history, Registry(policy(name)))
+    taken = in_epochs(name, arrived, ends, number, restart=data.draw(st.booleans()))
+    assert taken.shared() == known.hubs
+    assert taken.persons() == known.groups()
+    assert taken.profile_ids() == known.profile_ids()
 
 
 @given(shops(), st.data())

@@ -24,7 +24,7 @@ def strike(fragment: Fragment, name: Id) -> None:
         fragment.sets[left] = sighting if known is None else join_sightings(known, sighting)
     for pair in [pair for pair in fragment.vetoes if name in ids_of(pair)]:
         del fragment.vetoes[pair]
-    for known_names in (fragment.rest, fragment.plain, fragment.shared):
+    for known_names in (fragment.rest, fragment.plain, fragment.shared, fragment.turns):
         known_names.pop(name, None)
     for key, cart in list(fragment.carts.items()):
         if cart.transient == name or any(change.transient == name for change in cart.changes):
@@ -42,7 +42,7 @@ def names_in(fragment: Fragment) -> set[Id]:
     seen = {name for key in (*fragment.sets, *fragment.vetoes) for name in ids_of(key)}
     transients = {change.transient for cart in fragment.carts.values() for change in cart.changes}
     transients |= {cart.transient for cart in fragment.carts.values()}
-    named = seen | fragment.rest.keys() | fragment.plain.keys() | fragment.shared.keys()
+    named = seen | fragment.rest.keys() | fragment.plain.keys() | fragment.shared.keys() | fragment.turns.keys()
     return (named | {name for name in transients if name is not None}) - {fragment.id}
 
 

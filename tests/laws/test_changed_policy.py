@@ -1,0 +1,74 @@
+"""A policy that changes between two runs: at the next start it holds for all history, as if it always had."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.core.identifiers import Registry
+from pipeline.core.policy import Policy, load
+from pipeline.core.replay import replay
+from pipeline.core.times import DAY
+from tests.deployment import Deployment
+from tests.histories import POLICIES, START
+from tests.published import Published
+from tests.strategies import Choices, History, choices, made, shards
+
+UNTIL = START + 9 * DAY
+HELD = {name: text for name, text in POLICIES.items() if "unique" not in text} | {
+    "forbidden": 'forbidden = [[["email", "ada@example.com"], ["email", "bea@example.com"]]]',
+    "hashed": "",
+    "hidden": "",
+}
+"""Policies that fold alike."""
+SHOWN = {"hashed": '{ email = "sha256", device = "sha256" }', "hidden": '{ phone = "omit", cookie = "omit" }'}
+names = st.sampled_from(sorted(HELD))
+
+
+def policy(name: str) -> Policy:
+    shown = SHOWN.get(name, "{}")
+    return load(f'[identity]\ndedup_window = "30d"\n{HELD[name]}\n[publish]\nidentifiers = {shown}\n')
+
+
+def same(kept: Published, fresh: Published) -> None:
+    assert kept.identities == fresh.identities
+    assert kept.documents() == fresh.documents()
+    assert not kept.broken_redirects()
+
+
+@given(choices(), names, names, shards, st.integers(0, 14), st.booleans())
+def test_it_holds_for_all_history(
+    chosen: Choices, before: str, after: str, number: int, place: int, killed: bool
+) -> None:
+    old, new = (Registry(policy(name), shards=number) for name in (before, after))
+    history = made(chosen, new)
+    kept = Deployment(number)
+    kept.run(old, history[:place], UNTIL)
+    if killed:
+        kept.worker(new).drain(UNTIL, UNTIL)
+    kept.run(new, history[place:], UNTIL)
+    same(kept.published, Published(replay(history, new, UNTIL)))
+    told = kept.published.revisions, len(kept.published.changes), len(kept.published.triggers)
+    kept.run(new, [], UNTIL)
+    assert told == (kept.published.revisions, len(kept.published.changes), len(kept.published.triggers))
+
+
+@given(choices(), names, names, st.integers(0, 14))
+def test_workers_may_be_restarted_one_after_the_other(chosen: Choices, before: str, after: str, place: int) -> None:
+    old, new = (Registry(policy(name), shards=2) for name in (before, after))
+    history = made(chosen, new)
+    kept = Deployment(2)
+
+    def read(part: History, *registries: Registry) -> None:
+        """Each worker begins with its shard's state, and the first touchpoints of it before mail from the other."""
+        workers = [kept.worker(registry, shards=[shard]) for shard, registry in enumerate(registries)]
+        for tp in part:
+            home = new.home(tp.ids[0])
+            workers[home].touch(home, tp)
+        kept.settle(workers, UNTIL)
+
+    read(history[:place], old, old)
+    read(history[place : place + 2], new, old)
+    read(history[place + 2 :], new, new)
+    kept.run(new, [], UNTIL)
+    same(kept.published, Published(replay(history, new, UNTIL)))
