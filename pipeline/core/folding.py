@@ -276,8 +276,10 @@ class Folding:
                 self._tell(fragment, count_only=False)
 
     def _wide(self, fan: int, fragment: Fragment | None) -> int:
-        wide = fragment is not None and fan > self._registry.policy.identity.hub_fanout
-        return self._wide_since(fragment) if fragment is not None and wide else 0
+        """When an anchor was seen with too many weaker identifiers; 0: never."""
+        if fragment is None or fan <= self._registry.policy.identity.hub_fanout or not weaker_since(fragment):
+            return 0
+        return self._wide_since(fragment)
 
     def put_identity(self, fragment: Fragment) -> None:
         """Stores a fragment of which something changed that its touchpoints do not say."""
