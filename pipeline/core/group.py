@@ -37,6 +37,8 @@ class Group:
         self._effects = Effects()
         self._touched = 0
         self._unmarked: list[int] = []
+        self._outdated: list[int] = []
+        """Shards whose state was made with another policy."""
         self._claimed = False
 
     @property
@@ -79,6 +81,8 @@ class Group:
         if not same:
             shard.roots.regroup_all()
             self._unmarked.append(number)
+        if made is not None and not same:
+            self._outdated.append(number)
         self._shards[number] = shard
         self._settlers[number] = Settler(shard, self._clock, self._out, documents=self._documents)
 
@@ -159,9 +163,10 @@ class Group:
     def drain(self, now: int, caught_up_to: int) -> Effects:
         """Ends an epoch at clock `now` (microseconds; never goes back) and returns all that it has to make durable."""
         self._claimed = False
-        for number in self._unmarked:
+        for number in self._outdated:
             if number in self._shards:
                 self._shards[number].folding.review()
+        self._outdated.clear()
         self._expire(now)
         self._run()
         self._settle(now, caught_up_to)
