@@ -656,6 +656,7 @@ def produce(settings: Settings, recorded: bool, files: tuple[Path, ...]) -> int:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a record, for programs.")
 @click.option("--limit", type=click.IntRange(1), help="Stop after that many records.")
 @click.option("--key", help="Only records with this key.")
+@click.option("--profile", help="Only records about this profile id, as `identities` names it.")
 @click.argument("topic", type=click.Choice(OUTPUT_TOPICS))
 def watch(settings: Settings, topic: str, **how: Any) -> None:
     """Follow an output TOPIC, one readable line a record."""

@@ -18,6 +18,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from pipeline.core.triggers.words import why
 from pipeline.kafka.connect import PATIENCE_S, Tell
 from pipeline.kafka.follow import Record, follow
 from pipeline.settings import Settings
@@ -41,14 +42,17 @@ def watch(
     as_json: bool = False,
     limit: int | None = None,
     key: str | None = None,
+    profile: str | None = None,
     console: Console | None = None,
     patience_s: float = PATIENCE_S,
 ) -> None:
     """Writes a line a record until `limit` is reached or the operator interrupts. key: only records with that key.
-    Raises BrokerAbsent and TopicsWrong."""
+    profile: only records about that profile id. Raises BrokerAbsent and TopicsWrong."""
     console = console or _console()
     records = follow(settings, topic, tell, from_beginning=from_beginning, patience_s=patience_s)
     chosen = (record for record in records if key is None or record.key == key)
+    if profile is not None:
+        chosen = (record for record in chosen if _is_about(record, profile))
     try:
         for record in islice(chosen, limit):
             console.print(Text(_json(record)) if as_json else line(topic, record), soft_wrap=True)
@@ -56,6 +60,14 @@ def watch(
         pass
     finally:
         records.close()
+
+
+def _is_about(record: Record, profile: str) -> bool:
+    try:
+        document = json.loads(record.value or b"null")
+    except ValueError:
+        return False
+    return record.key == profile or (isinstance(document, dict) and document.get("profile_id") == profile)
 
 
 def _console() -> Console:
@@ -141,12 +153,14 @@ def _trigger(record: Record, document: Document) -> Text:
     return _words(
         (document["status"], STATUS.get(document["status"], "")),
         f"{document['family']}/{document['step']}",
-        (document["reason"], "yellow") if document.get("reason") else "",
+        (f"because {why(document.get('reasons') or [document['reason']])}", "yellow") if document.get("reason") else "",
         f"cart {cart['cart_id']}" if cart.get("cart_id") else "",
+        f"of {', '.join(line['sku'] for line in cart.get('lines', [])[:LISTED_MAX])}" if cart.get("lines") else "",
         f"{cart['value']} {cart.get('currency', '')}" if cart.get("value") else "",
         f"by {', '.join(channels)}" if channels else "",
         f"profile {document['profile_id']}",
         (f"due {document['deadline_at']}", "dim") if document.get("deadline_at") else "",
+        (f"not before {document['send_not_before']}", "dim") if document.get("send_not_before") else "",
         (document["trigger_id"], "dim"),
     )
 

@@ -57,6 +57,14 @@ TRIGGER = {
     "channels": [{"channel": "email"}],
     "cart": {"cart_id": "cart-1", "value": "89.90", "currency": "EUR"},
 }
+SUPPRESSED = TRIGGER | {
+    "family": "browse",
+    "status": "suppressed",
+    "reason": "not_addressable",
+    "reasons": ["not_addressable", "cap_24h"],
+    "channels": [],
+    "cart": {"cart_id": None, "value": "10.00", "currency": "EUR", "lines": [{"sku": "SKU-1"}, {"sku": "SKU-2"}]},
+}
 ERRORS = {
     "topic": "selvedge.touchpoints",
     "partition": "3",
@@ -87,7 +95,14 @@ def record(value: object, **more: object) -> Record:
         (
             "triggers",
             TRIGGER,
-            "retracted cart/1 late_purchase cart cart-1 89.90 EUR by email profile p-1 due 2026-03-01T11:31:07Z t-1",
+            "retracted cart/1 because bought before it fired (late_purchase) cart cart-1 89.90 EUR by email "
+            "profile p-1 due 2026-03-01T11:31:07Z t-1",
+        ),
+        (
+            "triggers",
+            SUPPRESSED,
+            "suppressed browse/1 because no address (not_addressable), something was said within a day (cap_24h) "
+            "of SKU-1, SKU-2 10.00 EUR profile p-1 due 2026-03-01T11:31:07Z t-1",
         ),
         ("triggers", {"status": "new"}, '? k-1 {"status": "new"}'),
     ],
@@ -174,6 +189,12 @@ def test_records_of_one_key_are_shown_as_json_for_programs(place: Settings) -> N
     (text,) = shown(place, "triggers", from_beginning=True, as_json=True, key="e-2", limit=1)
     seen = json.loads(text)
     assert (seen["key"], seen["value"]["episode_id"], seen["headers"]) == ("e-2", "e-2", {})
+
+
+def test_records_about_one_person_are_shown(place: Settings) -> None:
+    send(place, "triggers", {"e-1": TRIGGER, "e-2": TRIGGER | {"profile_id": "p-2", "trigger_id": "t-2"}})
+    (line,) = shown(place, "triggers", from_beginning=True, profile="p-2", limit=1)
+    assert line.endswith("profile p-2 due 2026-03-01T11:31:07Z t-2")
 
 
 def test_only_what_is_committed_is_shown(settings: Settings) -> None:

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 
 class Mutant(NamedTuple):
-    """where: `module:Class.method` below `pipeline`. old: text that is there once. seed: of a world that kills it."""
+    """where: `module:Class.method` below `pipeline`, or of `tests` for what only they model. old: text that is there
+    once. seed: of a world that kills it."""
 
     name: str
     where: str
@@ -44,7 +45,7 @@ def planted(mutant: Mutant) -> Iterator[None]:
 def _found(where: str) -> tuple[Any, str]:
     module, _, path = where.partition(":")
     *classes, name = path.split(".")
-    owner: Any = import_module(f"pipeline.{module}")
+    owner: Any = import_module(module if module.startswith("tests.") else f"pipeline.{module}")
     for part in classes:
         owner = getattr(owner, part)
     return owner, name
