@@ -258,6 +258,7 @@ def _check(policy: Policy, given: dict[str, Any]) -> None:
         if identity.limits.get(type, 1) != 1:
             reason = f"{type} is unique and limited to {identity.limits[type]}"
             raise Wrong(reason, "a limit of 1, or none", ("identity", "limits", type))
+    _check_forbidden(policy)
     if sum(profile.position_weights) != 1:
         raise Wrong("the weights do not add up to 1", "three shares with sum 1", ("profile", "position_weights"))
     for name, rule in profile.segments.items():
@@ -279,6 +280,26 @@ def _check(policy: Policy, given: dict[str, Any]) -> None:
             reason = f"{key} and the last of steps do not end before episode_expiry"
             within = key if key in given.get("triggers", {}) else "episode_expiry"
             raise Wrong(reason, "together shorter than triggers.episode_expiry", ("triggers", within))
+
+
+def _check_forbidden(policy: Policy) -> None:
+    """Both of a pair must be identifiers under the policy's own rules, and two."""
+    if not policy.identity.forbidden:
+        return
+    from pipeline.core.identifiers import Registry, Unusable
+
+    identify = Registry(policy).identify
+    for pair in policy.identity.forbidden:
+        try:
+            one, other = (identify(type, value).id for type, value in pair)
+        except Unusable as unusable:
+            raise Wrong(str(unusable), "two identifiers", ("identity", "forbidden")) from None
+        if one is None or other is None:
+            blocked = pair[0] if one is None else pair[1]
+            raise Wrong(f"{list(blocked)} is no identifier or blocked", "two identifiers", ("identity", "forbidden"))
+        if one == other:
+            reason = f"{list(pair[0])} and {list(pair[1])} are one identifier"
+            raise Wrong(reason, "two different identifiers", ("identity", "forbidden"))
 
 
 def _digest(plain: Any) -> str:

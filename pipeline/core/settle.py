@@ -138,8 +138,6 @@ class Settler:
             alarms = [cluster.times.next()]
         elif cause.regroup or (known is not None and not known.settled):
             self._groupings.pop(root, None)
-            members = self._roots.clusters[root]
-            alarms = [self._judge.alarm(members if len(members) < LARGE else cause.events)]
         seat = self._seat(root)
         self._wake(root, seat, reduce(earlier, alarms, seat.wake))
 

@@ -181,6 +181,35 @@ def test_what_no_policy_allows_is_unusable(type: str, value: str) -> None:
         REGISTRY.identify(type, value)
 
 
+@pytest.mark.parametrize(
+    ("type", "value", "becomes"),
+    [
+        ("cookie", "a\x00b\x1f\x7fc", "cookie:abc"),  # control characters
+        ("cookie", "\u200fa\u202eb\u2066c\ufeff", "cookie:abc"),  # marks of direction, byte order mark
+        ("cookie", "a\u200b\u00adb", "cookie:ab"),  # nothing to be seen: zero width space, soft hyphen
+        ("cookie", "\u00a0\u3000ab\u2003", "cookie:ab"),  # spaces of any kind around it
+        ("cookie", "a\ud800b", "cookie:a\ufffdb"),  # half a pair
+        ("cookie", "\u0430bc", "cookie:\u0430bc"),  # a Cyrillic letter stays one
+        ("cookie", "ﬁle", "cookie:ﬁle"),  # a ligature is no spelling of two letters
+        ("loyalty", "é", "loyalty:é"),  # one composed letter
+    ],
+)
+def test_every_odd_character_has_its_rule(type: str, value: str, becomes: str) -> None:
+    assert id_of(type, value) == becomes
+
+
+@pytest.mark.parametrize("mark", ["\u202e", "\u200f", "\u2066", "\u200d", "\x00", "\u00ad"])
+def test_marks_hide_neither_an_address_nor_a_blocked_value(mark: str) -> None:
+    assert id_of("email", f"ja{mark}ne@exam{mark}ple.com") == id_of("email", "jane@example.com")
+    assert id_of("phone", f"{mark}+90 532{mark} 123 45 67") == id_of("phone", "+905321234567")
+    assert id_of("cookie", f"nu{mark}ll") is None
+
+
+def test_a_value_of_ten_megabytes_is_refused_without_a_look_at_it() -> None:
+    with pytest.raises(Unusable, match="longer than 512 characters"):
+        REGISTRY.identify("email", "a" * 10_000_000)
+
+
 TYPES = st.sampled_from(["loyalty", "email", "phone", "cookie", "email_sha256"])
 
 
