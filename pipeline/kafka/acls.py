@@ -30,9 +30,10 @@ from pipeline.kafka.topics import TABLE
 from pipeline.settings import Settings
 
 REQUEST_S = 30.0
-CONSUMED = ("profiles", "identities", "profile-changes", "triggers", "products", "dead-letters")
-PRODUCED = (*CONSUMED, "mail", "state", "progress")
-SOURCES = ("touchpoints", "mail", "state", "progress")
+INTERNAL = ("mail", "state", "progress")
+SOURCES = ("touchpoints", *INTERNAL)
+CONSUMED = tuple(topic.name for topic in TABLE if topic.name not in SOURCES)
+PRODUCED = (*CONSUMED, *INTERNAL)
 ROLES = ("producer", "worker", *(f"consumer-{topic}" for topic in CONSUMED), "operator")
 CLUSTER = "kafka-cluster"
 ANY_HOST = "*"

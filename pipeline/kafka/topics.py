@@ -214,6 +214,11 @@ def _held(topic: Topic, settings: Settings, touchpoints: Mapping[str, str]) -> d
     return held
 
 
+def configuration(topic: Topic, settings: Settings, touchpoints: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What a topic is made with, beside the real settings of touchpoints, if they are there."""
+    return dict(topic.first) | _held(topic, settings, touchpoints or {})
+
+
 def _of_settings(name: str, held: Mapping[str, str], real: Mapping[str, str]) -> Iterable[Difference]:
     for setting, value in held.items():
         if not _satisfied(setting, real.get(setting), value):
@@ -260,7 +265,7 @@ def _create(admin: AdminClient, settings: Settings, topics: list[Topic]) -> None
             settings.topic(topic.name),
             num_partitions=topic.partitions(settings.shards),
             replication_factor=settings.replication,
-            config=dict(topic.first) | _held(topic, settings, touchpoints),
+            config=configuration(topic, settings, touchpoints),
         )
         for topic in topics
     ]

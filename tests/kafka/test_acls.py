@@ -53,7 +53,7 @@ DENIED = {
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
     KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
 }
-OUTPUTS = ("profiles", "identities", "profile-changes", "triggers", "products", "dead-letters")
+OUTPUTS = ("profiles", "identities", "profile-changes", "triggers", "products", "dead-letters", "access-reports")
 INTERNAL = ("mail", "state", "progress")
 MAY = {
     "producer": {"write touchpoints"},

@@ -1,0 +1,23 @@
+#!/bin/bash
+# Gives each role its password; may run again.
+set -euo pipefail
+umask 077
+secret() { cat "/run/secrets/$1"; }
+client=/tmp/client.properties
+cat > "$client" <<END
+security.protocol=SASL_SSL
+sasl.mechanism=SCRAM-SHA-512
+sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required username="admin" password="$(secret admin.password)";
+ssl.truststore.type=PEM
+ssl.truststore.location=/run/secrets/ca.pem
+END
+give() {
+    /opt/kafka/bin/kafka-configs.sh --bootstrap-server kafka-1:9093 --command-config "$client" --alter \
+        --entity-type users --entity-name "$1" --add-config "SCRAM-SHA-512=[password=$(secret "$2")]" > /dev/null
+}
+for role in worker producer operator; do
+    give "selvedge-$role" "$role.password"
+done
+for topic in profiles identities profile-changes triggers products dead-letters access-reports; do
+    give "selvedge-consumer-$topic" consumer.password
+done
