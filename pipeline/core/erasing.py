@@ -21,11 +21,13 @@ from pipeline.core.identifiers import Registry
 from pipeline.core.mail import (
     Adopt,
     Arrived,
+    Bought,
     Empty,
     Lift,
     Link,
     Mail,
     Masked,
+    Offer,
     Point,
     Report,
     Request,
@@ -33,6 +35,7 @@ from pipeline.core.mail import (
     Strike,
     Suppress,
     Unite,
+    Watch,
 )
 from pipeline.core.moves import Moves
 from pipeline.core.roots import Roots
@@ -49,7 +52,16 @@ _NAMED: Final[dict[type, tuple[str, ...]]] = {
     Report: ("to",),
 }
 """Members of messages about the index that name nodes."""
-_ABOUT: Final[dict[type, str]] = {Link: "anchor", Report: "anchor", Request: "subject", Shared: "to", Strike: "to"}
+_ABOUT: Final[dict[type, str]] = {
+    Link: "anchor",
+    Report: "anchor",
+    Request: "subject",
+    Shared: "to",
+    Strike: "to",
+    Watch: "anchor",
+    Offer: "to",
+    Bought: "to",
+}
 """Whose facts a message tells or changes: nobody's, if it is an erased person's."""
 
 
