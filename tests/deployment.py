@@ -8,6 +8,7 @@ from pipeline.core.effects import Effects
 from pipeline.core.group import Group
 from pipeline.core.identifiers import Registry
 from pipeline.core.touchpoint import Touchpoint
+from tests.histories import home
 from tests.published import Published
 
 
@@ -41,7 +42,7 @@ class Deployment:
         """A worker reads these in one epoch that ends at `now`, publishes all that waits, and is stopped."""
         group = self.worker(registry, clock)
         for tp in touchpoints:
-            group.touch(registry.home(tp.ids[0]), tp)
+            group.touch(home(tp, registry), tp)
         self.settle([group], now)
         self.commit(group.finish(now))
 

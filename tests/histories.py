@@ -14,7 +14,7 @@ from pipeline.core.identifiers import Registry
 from pipeline.core.policy import Policy, load
 from pipeline.core.solve import text_order
 from pipeline.core.times import DAY, HOUR, MINUTE, SECOND, parse
-from pipeline.core.touchpoint import CartRef, ConsentRef, Data, Id, Item, OrderRef, Touchpoint
+from pipeline.core.touchpoint import CartRef, ConsentRef, Data, Id, Item, OrderRef, Store, Touchpoint
 
 START = parse("2026-03-02T08:00:00Z")
 
@@ -33,6 +33,10 @@ SIGHTINGS = ("page.viewed", "product.viewed", "identity.observed", "store.visite
 CARTS = ("cart.item_added", "cart.item_removed", "cart.snapshot", "checkout.started")
 ORDERS = ("order.placed", "order.cancelled", "order.returned")
 TYPES = (*SIGHTINGS, *CARTS, *ORDERS, "consent.changed", "identity.unlinked")
+WARES = ("wishlist.item_added", "wishlist.item_removed", "stock.subscribed", "order.updated")
+"""Beside carts and orders, what has to do with the catalogue."""
+FACTS = ("price.changed", "stock.changed")
+"""Of the catalogue, without a person."""
 CHANNELS = ("web", "app", "store", "server")
 
 POLICIES = {
@@ -71,21 +75,27 @@ def touchpoint(
         type=type,
         time=received + 5 * MINUTE if clamped else time,
         received=received,
-        ids=ids,
-        data=_data(type, item, ids[0]),
+        ids=() if type in FACTS else ids,
+        data=_data(type, item, ids[0], number),
         client_time=time if clamped else None,
         effective=time if type == "consent.changed" else None,
     )
 
 
-def _data(type: str, item: int, anchor: Id) -> Data:
+def _data(type: str, item: int, anchor: Id, number: int) -> Data:
     data = Data(session=f"s-{item}")
     sku = f"SKU-{item}"
     if type in CARTS or type in ("product.viewed", "order.placed"):
         data.items = [Item(sku=sku, price=Decimal(10 + item), currency="EUR")]
     if type in CARTS or type == "order.placed":
         data.cart = _cart(type, item, anchor)
-    if type in ORDERS:
+    if type in WARES:
+        data.items = [Item(sku=sku, price=Decimal(10 + item), currency="EUR"), Item(sku=f"SKU-{number % 6}")]
+        data.store = Store(id=f"S-{number % 2}")
+    if type in FACTS:
+        amounts = Item(sku=sku, price=Decimal((12, 8, 10)[number % 3]), stock=Decimal((0, 5, 2)[number % 3]))
+        data.items, data.store = [amounts], Store(id="S-1") if number % 4 == 0 else None
+    if type in ORDERS or type == "order.updated":
         data.order = OrderRef(id=f"o-{item}", total=Decimal(10 + item), currency="EUR")
     if type == "order.returned":
         data.order = OrderRef(id=f"o-{item}", amount=Decimal(5), currency="EUR")
@@ -128,6 +138,21 @@ def history(rnd: Random, size: int, registry: Registry) -> list[Touchpoint]:
             channel = rnd.choice(CHANNELS)
             made.append(touchpoint(len(made), type, channel, ids, time, received, rnd.randrange(6), registry))
     return sorted(made, key=lambda tp: tp.received)
+
+
+def wares(rnd: Random, size: int, registry: Registry) -> list[Touchpoint]:
+    """Touchpoints that have to do with the catalogue, to be put among those of a history."""
+    universe, made = identifiers(registry), []
+    for number in range(1_000, 1_000 + size):
+        time, received = _times(rnd)
+        type, ids = rnd.choice((*WARES, *FACTS, *FACTS, "order.placed", "cart.item_added")), [rnd.choice(universe)]
+        made.append(touchpoint(number, type, "web", ids, time, received, rnd.randrange(6), registry))
+    return made
+
+
+def home(tp: Touchpoint, registry: Registry) -> int:
+    """A shard at which a touchpoint may arrive: its home, any for a fact without a person."""
+    return registry.home(tp.ids[0]) if tp.ids else tp.time % registry.shards
 
 
 def _times(rnd: Random) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from pipeline.core.identifiers import Registry
 from pipeline.core.policy import load
 from pipeline.core.times import HOUR, MINUTE, SECOND
 from pipeline.core.touchpoint import Id, Touchpoint
-from tests.histories import CHANNELS, POLICIES, START, TYPES, identifiers, policy, possible, touchpoint
+from tests.histories import CHANNELS, FACTS, POLICIES, START, TYPES, WARES, identifiers, policy, possible, touchpoint
 
 History = list[Touchpoint]
 Choice = tuple[str, str, list[Id], int, int, int]
@@ -52,7 +52,7 @@ def choices(size_max: int = 14) -> st.SearchStrategy[Choices]:
     time = st.builds(lambda number, unit: START + number * unit, some, st.sampled_from((SECOND, MINUTE, HOUR)))
     delay = st.one_of(st.just(0), st.builds(lambda number, unit: number * unit, some, st.sampled_from((SECOND, HOUR))))
     ids = st.lists(st.sampled_from(_KNOWN), min_size=1, max_size=4, unique=True)
-    kind = st.tuples(st.sampled_from(TYPES), st.sampled_from(CHANNELS), ids)
+    kind = st.tuples(st.sampled_from((*TYPES, *WARES, *FACTS)), st.sampled_from(CHANNELS), ids)
     drawn = st.builds(lambda k, t, d, item: (*k, t, t + d, item), kind, time, delay, st.integers(0, 5))
     return st.lists(drawn, min_size=1, max_size=size_max)
 

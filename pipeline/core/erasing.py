@@ -122,7 +122,7 @@ class Erasing:
 
     def _let_go(self, anchor: Id) -> Fragment | None:
         """Others forget what they hold for a fragment, which is about to go."""
-        self._catalogue.forget(anchor)
+        self._catalogue.orders.forget(anchor)
         fragment = self._folding.fragments.get(anchor)
         if fragment is not None:
             self._hints.forget(anchor, fragment.hints)

@@ -184,6 +184,7 @@ class Group:
                 for name in shard.folding.outlived(now):
                     self._count("expired")
                     self._post(Empty(name))
+                shard.catalogue.orders.expire(now)
 
     def _settle(self, now: int, caught_up_to: int) -> None:
         for settler in self._settlers.values():
@@ -210,7 +211,7 @@ class Group:
         due = 0
         for shard in self._shards.values():
             due = earlier(due, earlier(shard.roots.timers.next(), shard.folding.next_alarm))
-            due = earlier(due, shard.catalogue.timers.next())
+            due = earlier(due, shard.catalogue.products.timers.next())
         return due or None
 
     def held(self) -> dict[str, tuple[int, int]]:
@@ -265,11 +266,11 @@ class Group:
 
     def _publish_products(self, now: int, *, last: bool = False) -> None:
         for shard in self._shards.values():
-            shard.catalogue.publish(now, self._out, self._orders_of, last=last)
+            shard.catalogue.products.publish(now, self._out, self._orders_of, last=last)
 
     def _orders_of(self, sku: str) -> int | None:
         shard = self._shards.get(self._registry.home(Id(sku)))
-        return None if shard is None else shard.catalogue.orders(sku)
+        return None if shard is None else shard.catalogue.products.orders(sku)
 
     def _out(self, output: Output) -> None:
         self._effects.outputs.append(output)

@@ -164,8 +164,9 @@ class Offer(Message, frozen=True):
 
 
 class Dealt(Message, frozen=True):
-    """What was said of the order `to`: one of these."""
+    """What was said of the order `to` at a time: one of these."""
 
+    time: int
     placed: State | None = None
     updated: State | None = None
     returned: tuple[int, Back] | None = None

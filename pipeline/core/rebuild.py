@@ -17,7 +17,7 @@ import msgspec
 from pipeline.core import seat as seats_of
 from pipeline.core import state
 from pipeline.core.blocks.identifiers import key_of_row
-from pipeline.core.catalogue.catalogue import heir
+from pipeline.core.catalogue.products import heir
 from pipeline.core.cause import Cause
 from pipeline.core.effects import Effects, Output
 from pipeline.core.events import ACCESS
@@ -103,7 +103,7 @@ class Rebuild:
         yield self.gather()
         self._note_told()
         for number in range(self._registry.shards):
-            self._group.shard(number).catalogue.review(now)
+            self._group.shard(number).catalogue.products.review(now)
         for roots in self._roots():
             for part in _parts(roots.clusters):
                 for root in part:

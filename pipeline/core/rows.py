@@ -29,6 +29,7 @@ class Rows(Generic[T]):
         self._rows: dict[bytes, bytes] = {}
         self._hot: dict[Id, T] = {}
         self._changed: dict[Id, None] = {}
+        self._dropped: list[bytes] = []
         self.bytes = 0
         """Of the encoded rows."""
         self.get_hot = self._hot.get
@@ -100,6 +101,13 @@ class Rows(Generic[T]):
         self.bytes -= len(self._rows.pop(self._key(name), b""))
         self._changed[name] = None
 
+    def drop_cold(self, is_old: Callable[[bytes], bool]) -> None:
+        """Drops rows that are old and not in the cache, from which unused ones leave."""
+        hot = set(map(self._key, self._hot))
+        for key in [key for key, row in self._rows.items() if is_old(row) and key not in hot]:
+            self._dropped.append(key)
+            self.bytes -= len(self._rows.pop(key))
+
     def list_keys(self) -> list[bytes]:
         """Of all rows, in any order."""
         return list(dict.fromkeys((*self._rows, *map(self._key, self._hot))))
@@ -113,6 +121,8 @@ class Rows(Generic[T]):
 
     def collect(self) -> Iterator[tuple[bytes, bytes | None]]:
         """Key and row (None: deleted) of everything changed since the last call."""
+        for key in self._dropped:
+            yield key, None
         for name in self._changed:
             row = self._hot.get(name)
             key = self._key(name)
@@ -124,6 +134,7 @@ class Rows(Generic[T]):
 
     def evict(self) -> None:
         """Keeps the cache of decoded rows within its bound."""
+        self._dropped.clear()
         excess = len(self._hot) - self._cache_max
         if excess <= 0:
             return

@@ -158,7 +158,7 @@ class Shard:
         """Takes the rows of the state topic (or of `collect`) into an empty shard."""
         takers: dict[bytes, Callable[[bytes, bytes], None]] = {kind: rows.load for kind, rows in self._kinds()}
         takers[b"S"] = self.roots.load_seat
-        takers[b"P"] = self.catalogue.load_product
+        takers[b"P"] = self.catalogue.products.load
         takers[b"D"] = self.folding.dedup.load
         takers[b"X"] = self.suppressions.load
         takers[b"H"] = self.hints.load

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from decimal import Decimal
+from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from pipeline.core.catalogue.top import MOST, Top
 from pipeline.core.group import Group
 from pipeline.core.identifiers import Registry
 from pipeline.core.policy import load
@@ -185,6 +190,51 @@ def test_an_order_of_ten_thousand_lines_is_bounded() -> None:
     known = products([long])
     assert len(known) == 200 and len(known["S0"]["bought_together"]) == 49
     assert known["S199"]["by_store"] == {"S-12": {"wished_90d": 0, "sold_90d": 1}}
+
+
+@given(st.lists(st.tuples(st.sampled_from("ABCDEF"), st.booleans()), max_size=40), st.randoms())
+def test_a_top_list_is_exact_whatever_the_order_as_long_as_it_is_not_full(
+    steps: list[tuple[str, bool]], rnd: Random
+) -> None:
+    one, other, exact = Top(), Top(), Counter[str]()
+    for name, added in steps:
+        one.add(name, 1 if added else -1)
+        exact[name] += 1 if added else -1
+    rnd.shuffle(steps)
+    for name, added in steps:
+        other.add(name, 1 if added else -1)
+    assert (
+        one.most(9)
+        == other.most(9)
+        == sorted(((name, count) for name, count in exact.items() if count > 0), key=lambda pair: (-pair[1], pair[0]))
+    )
+
+
+def test_a_full_top_list_is_off_by_no_more_than_its_share_of_all_counts() -> None:
+    rnd, top, exact = Random(3), Top(), Counter[str]()
+    for _ in range(20_000):
+        name = f"S{int(rnd.paretovariate(0.6))}" if rnd.random() < 0.9 else f"S{rnd.randrange(5_000)}"
+        exact[name] += 1
+        top.add(name, 1)
+    assert top.full and len(top.counts) == MOST
+    assert all(abs(count - exact[name]) <= 20_000 / MOST for name, count in top.most(MOST))
+    frequent = {name for name, count in exact.items() if count > 20_000 / MOST}
+    assert frequent <= top.counts.keys()
+
+
+def test_orders_are_forgotten_when_no_touchpoint_can_be_about_them_any_more() -> None:
+    rows: dict[bytes, bytes] = {}
+    for passed in (0, 401):
+        group = Group(Registry(load("")), "record")
+        group.add(0, list(rows.items()))
+        if not passed:
+            group.touch(0, bought("o1", 0, "A B"))
+        now = bought("o1", 0, "A B").received + passed * DAY
+        for key, row in group.drain(now, now).rows[0].items():
+            rows.pop(key, None) if row is None else rows.update({key: row})
+        kinds = {key[:1] for key in rows}
+        assert (b"B" in kinds) == (b"V" in kinds) == (passed == 0)
+        assert b"P" in kinds
 
 
 @pytest.mark.parametrize("shards", [2, 5])

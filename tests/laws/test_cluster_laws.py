@@ -14,7 +14,7 @@ from pipeline.core.cluster import Cluster
 from pipeline.core.group import Group
 from pipeline.core.grouping import grouping
 from pipeline.core.identifiers import Registry
-from tests.histories import policy
+from tests.histories import identifiers, policy
 from tests.laws.test_laws import Shop, in_epochs, published, same
 from tests.strategies import cuts, shards, shops
 
@@ -32,7 +32,7 @@ def test_edges_at_hand_make_the_persons_that_all_fragments_make(shop: Shop, data
     registry = Registry(policy(name))
     group = Group(registry, "replay")
     group.add(0)
-    shard = group.home(history[0].ids[0])
+    shard = group.home(identifiers(registry)[0])
     cluster = Cluster(shard.fragment, registry)
     ends = data.draw(cuts(history)) | {len(history) - 1}
     for place, tp in enumerate(history):

@@ -15,7 +15,7 @@ from pipeline.core.identifiers import Registry
 from pipeline.core.replay import replay
 from pipeline.core.times import DAY
 from tests.deployment import Deployment
-from tests.histories import START, identifiers, policy, touchpoint
+from tests.histories import START, home, identifiers, policy, touchpoint
 from tests.oracle import answer
 from tests.published import Published
 from tests.strategies import History, cuts, histories, policies, shards, shops, with_repeats
@@ -39,7 +39,7 @@ def in_epochs(policy_name: str, history: History, ends: Collection[int], shards:
             clock = max(clock, tp.received - 1)
             kept.commit(group.drain(clock, clock))
             group = kept.worker(registry) if restart else group
-        group.touch(registry.home(tp.ids[0]), tp)
+        group.touch(home(tp, registry), tp)
     kept.commit(group.drain(UNTIL, UNTIL))
     kept.commit(group.finish(UNTIL))
     return kept.published

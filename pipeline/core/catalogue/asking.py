@@ -86,7 +86,7 @@ class Asking:
                 self._post(Bought(name, message.to, tp.time))
 
     def _view(self, fragment: Fragment, tp: Touchpoint) -> None:
-        self._catalogue.viewed(fragment.id, skus_of(tp.data.items, self._lines_max), tp.time)
+        self._catalogue.orders.viewed(fragment.id, skus_of(tp.data.items, self._lines_max), tp.time)
 
 
 def views_of(fragment: Fragment | None) -> Iterator[tuple[str, int]]:

@@ -64,7 +64,7 @@ NOTHING: Final = Share()
 
 class Deal(msgspec.Struct, array_like=True, gc=False):
     """returns: by a digest of source and event id. viewed: SKU -> newest time it was viewed before the order. told:
-    what the SKUs were told."""
+    what the SKUs were told. newest: time of what was said of it."""
 
     placed: State | None = None
     updated: State | None = None
@@ -72,6 +72,7 @@ class Deal(msgspec.Struct, array_like=True, gc=False):
     returns: dict[int, Back] = {}
     viewed: dict[str, int] = {}
     told: Share = NOTHING
+    newest: int = 0
 
     def place(self, state: State) -> None:
         if self.placed is None or state.place < self.placed.place:

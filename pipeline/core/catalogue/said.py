@@ -39,18 +39,18 @@ def dealt(tp: Touchpoint, lines_max: int) -> Dealt | None:
     ref = tp.data.order or _NO_ORDER
     type = tp.type
     if type == "order.placed":
-        return Dealt(Id(ref.id or f"~{tp.source}\n{tp.id}"), placed=_state(tp, ref, lines_max))
+        return Dealt(Id(ref.id or f"~{tp.source}\n{tp.id}"), tp.time, placed=_state(tp, ref, lines_max))
     if not ref.id:
         return None
     order = Id(ref.id)
     if type == "order.updated":
-        return Dealt(order, updated=_state(tp, ref, lines_max))
+        return Dealt(order, tp.time, updated=_state(tp, ref, lines_max))
     if type == "order.cancelled":
-        return Dealt(order, cancelled=True)
+        return Dealt(order, tp.time, cancelled=True)
     if type == "order.returned":
         units = _units(tp.data.items, lines_max)
         back = Back(tp.received, tp.time, not units and ref.amount is None, units)
-        return Dealt(order, returned=(_known(tp), back))
+        return Dealt(order, tp.time, returned=(_known(tp), back))
     return None
 
 
