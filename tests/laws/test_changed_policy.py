@@ -10,7 +10,7 @@ from pipeline.core.policy import Policy, load
 from pipeline.core.replay import replay
 from pipeline.core.times import DAY
 from tests.deployment import Deployment
-from tests.histories import POLICIES, START
+from tests.histories import POLICIES, START, home
 from tests.published import Published
 from tests.strategies import Choices, History, choices, made, shards
 
@@ -63,8 +63,8 @@ def test_workers_may_be_restarted_one_after_the_other(chosen: Choices, before: s
         """Each worker begins with its shard's state, and the first touchpoints of it before mail from the other."""
         workers = [kept.worker(registry, shards=[shard]) for shard, registry in enumerate(registries)]
         for tp in part:
-            home = new.home(tp.ids[0])
-            workers[home].touch(home, tp)
+            shard = home(tp, new)
+            workers[shard].touch(shard, tp)
         kept.settle(workers, UNTIL)
 
     read(history[:place], old, old)
