@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 FILES = click.argument("files", nargs=-1, required=True, type=EXISTING)
-OUTPUT_TOPICS = ("profiles", "identities", "profile-changes", "triggers", "dead-letters")
+OUTPUT_TOPICS = ("profiles", "identities", "profile-changes", "triggers", "products", "dead-letters")
 DIFFERENT = 3
 INTERRUPTED, BROKEN_PIPE = 130, 141
 
@@ -650,6 +650,13 @@ def produce(settings: Settings, recorded: bool, files: tuple[Path, ...]) -> int:
     return 0 if sent.complete else 1
 
 
+def _output_topic(context: click.Context, _: click.Parameter, topic: str) -> str:
+    """One of the output topics, or a reduced one."""
+    if topic not in OUTPUT_TOPICS and not topic.startswith("profiles."):
+        raise click.BadParameter(f"{topic!r} is none of {', '.join(OUTPUT_TOPICS)}, profiles.NAME", context)
+    return topic
+
+
 @selvedge.command()
 @with_settings
 @click.option("--from-beginning", is_flag=True, help="From the first record that is kept, not from now on.")
@@ -657,7 +664,7 @@ def produce(settings: Settings, recorded: bool, files: tuple[Path, ...]) -> int:
 @click.option("--limit", type=click.IntRange(1), help="Stop after that many records.")
 @click.option("--key", help="Only records with this key.")
 @click.option("--profile", help="Only records about this profile id, as `identities` names it.")
-@click.argument("topic", type=click.Choice(OUTPUT_TOPICS))
+@click.argument("topic", callback=_output_topic)
 def watch(settings: Settings, topic: str, **how: Any) -> None:
     """Follow an output TOPIC, one readable line a record."""
     from confluent_kafka import KafkaException

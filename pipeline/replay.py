@@ -54,13 +54,15 @@ class Summary(NamedTuple):
 class Writer:
     """Collects outputs and writes them to a directory as JSON lines. What an earlier run left there is removed."""
 
-    def __init__(self, directory: Path, *, final: bool) -> None:
+    def __init__(self, directory: Path, reduced: Sequence[str], *, final: bool) -> None:
+        """reduced: topics of profiles with fewer blocks."""
         directory.mkdir(parents=True, exist_ok=True)
-        for topic in (*COMPACTED, *HISTORIES, ON_REQUEST):
+        for topic in (*COMPACTED, "profiles.*", *HISTORIES, ON_REQUEST):
             for ending in ("jsonl", "parquet"):
-                (directory / f"{topic}.{ending}").unlink(missing_ok=True)
+                for old in directory.glob(f"{topic}.{ending}"):
+                    old.unlink()
         self._directory = directory
-        self._state: dict[str, dict[str, bytes]] = {topic: {} for topic in COMPACTED}
+        self._state: dict[str, dict[str, bytes]] = {topic: {} for topic in (*COMPACTED, *reduced)}
         self._files: dict[str, BinaryIO] = {
             topic: (directory / f"{topic}.jsonl").open("wb")
             for topic in HISTORIES
@@ -111,7 +113,7 @@ def replay(
     """Replays files into `directory`. until: microseconds, 0: stay at the last record. parquet: outputs as Parquet
     files. progress is called with the number of bytes read so far. Raises OSError where a file cannot be read or
     written."""
-    writer = Writer(directory, final=final)
+    writer = Writer(directory, registry.policy.publish.reduced_topics, final=final)
     run = Replay(registry, writer.output, final=final)
     try:
         records = run_through(run, paths, registry, writer.dead_letter, until=until, progress=progress)
@@ -192,11 +194,10 @@ def _to_parquet(directory: Path) -> None:
     """Turns the outputs in a directory from JSON lines into Parquet."""
     from pipeline.lake.parquet import write
 
-    for topic in (*COMPACTED, *HISTORIES, ON_REQUEST):
-        lines = directory / f"{topic}.jsonl"
-        if lines.exists():
+    for topic in (*COMPACTED, "profiles.*", *HISTORIES, ON_REQUEST):
+        for lines in directory.glob(f"{topic}.jsonl"):
             with lines.open("rb") as file:
-                write(topic, file, lines.with_suffix(".parquet"))
+                write(topic.removesuffix(".*"), file, lines.with_suffix(".parquet"))
             lines.unlink()
 
 

@@ -88,6 +88,15 @@ class Publish(msgspec.Struct, frozen=True, kw_only=True):
     min_interval: Duration = SECOND
     reduced: dict[str, tuple[str, ...]] = {}
 
+    @property
+    def reduced_topics(self) -> tuple[str, ...]:
+        return tuple(f"profiles.{name}" for name in self.reduced)
+
+    @property
+    def profile_topics(self) -> tuple[str, ...]:
+        """Where redirects and tombstones go: `profiles` and the reduced topics."""
+        return ("profiles", *self.reduced_topics)
+
 
 class Rfm(msgspec.Struct, frozen=True, kw_only=True):
     """Cut points between the scores 1 to 5."""

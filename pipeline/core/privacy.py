@@ -89,7 +89,7 @@ class Privacy:
         document = bool(seat.target)
         if document:
             profile_id = registry.profile_id(name)
-            for topic in ("profiles", *(f"profiles.{name}" for name in registry.policy.publish.reduced)):
+            for topic in registry.policy.publish.profile_topics:
                 self._out(Output(topic, profile_id, None, f"{profile_id}:{seat.revision}:erased", now))
         self._roots.seats.put(
             name, Seat(name, seat.root, seat.wake, revision=seat.revision, evaluated=now, waiting=seat.waiting)

@@ -70,8 +70,12 @@ class Publisher:
         self._registry, self._out, self._count = registry, out, count
         self._fragment_of, self._seat_of, self._put = fragment_of, seat_of, put
         self._kept: dict[Id, Kept] = {}
-        reduced = registry.policy.publish.reduced
-        self._reduced = {f"profiles.{name}": (*HEADER, *blocks) for name, blocks in reduced.items()}
+        publish = registry.policy.publish
+        self._topics = publish.profile_topics
+        self._reduced = {
+            topic: (*HEADER, *blocks)
+            for topic, blocks in zip(publish.reduced_topics, publish.reduced.values(), strict=True)
+        }
         self.interval = registry.policy.publish.min_interval
 
     def person(self, group: PersonIds) -> Person:
@@ -107,8 +111,8 @@ class Publisher:
                     self._out(Output("identities", withdrawn, None, f"{withdrawn}@", now))
                 self._identity(name, plain, seat, now)
             if seat.revision and name != group.owner and seat.target != profile_id:
-                if seat.target == registry.profile_id(name):
-                    move.merged.append(seat.target)
+                own = registry.profile_id(name)
+                (move.merged if seat.target == own else move.led).append(own)
                 self._redirect(name, seat, profile_id, now)
         return move
 
@@ -131,7 +135,7 @@ class Publisher:
         digests |= {topic: _digest(digests, blocks) for topic, blocks in self._reduced.items()}
         if not kind.at_once and digests == seat.digests:
             return
-        changed = [name for name in seat.digests | digests if seat.digests.get(name) != digests.get(name)]
+        changed = {name for name in seat.digests | digests if seat.digests.get(name) != digests.get(name)}
         seat.digests, seat.target, seat.published = digests, person.profile_id, now
         seat.revision += 1
         blocks = in_order(part.blocks | kept.part.blocks)
@@ -140,7 +144,7 @@ class Publisher:
             if kind.at_once or topic in changed:
                 some = {name: block for name, block in blocks.items() if name in names}
                 self._document(topic, person.profile_id, seat.revision, seen.updated_at, some, now)
-        self._change(person.profile_id, seat.revision, kind, [name for name in changed if name in BLOCKS], now)
+        self._change(person.profile_id, seat.revision, kind, [name for name in BLOCKS if name in changed], now)
 
     def pace(self, behind: int) -> None:
         """behind: how far reading is behind the clock. A document of a person that is still being caught up with would
@@ -211,7 +215,7 @@ class Publisher:
         self._put(name, seat)
         self._count("redirects")
         row = {"profile_id": profile_id, "revision": seat.revision, "status": "merged", "merged_into": target}
-        for topic in ("profiles", *self._reduced):
+        for topic in self._topics:
             self._out(Output(topic, profile_id, _json(row), f"{profile_id}:{seat.revision}", now))
 
     def _document(
@@ -247,20 +251,22 @@ class Publisher:
 
 class Move:
     """What publishing the identities of a person moved: profile ids its identifiers left, profile ids that became
-    redirects to it, whether an identifier joined, whether it is newly shared."""
+    redirects to it (merged) or were redirects to another (led), whether an identifier joined, whether it is newly
+    shared."""
 
-    __slots__ = ("joined", "left", "merged", "shared")
+    __slots__ = ("joined", "led", "left", "merged", "shared")
 
     def __init__(self) -> None:
         self.left: set[str] = set()
         self.merged: list[str] = []
+        self.led: list[str] = []
         self.joined = False
         self.shared = False
 
 
 class Kind(msgspec.Struct, frozen=True):
     """What kind of change a publication is: created, updated, merged, split, renamed, shared or oversize, and its
-    cause: a touchpoint id, or merge, split, sweep, policy."""
+    cause: a touchpoint id, or merge, split, sweep, policy. merged_from: ids that redirect to it from now on."""
 
     name: str
     cause: str
@@ -269,7 +275,7 @@ class Kind(msgspec.Struct, frozen=True):
 
     @property
     def at_once(self) -> bool:
-        return self.name != "updated"
+        return self.name != "updated" or bool(self.merged_from)
 
 
 def sweep(profile_id: str, time: int) -> int:

@@ -46,6 +46,7 @@ class Rebuild:
 
     def __init__(self, registry: Registry, clock: str, rows: Mapping[int, Rows]) -> None:
         self._registry, self._rows = registry, rows
+        self._profiles = registry.policy.publish.profile_topics
         self._published = _published(rows, registry)
         self._told = _told(self._published.values())
         self._wanted = {_ref(told) for told in self._told}
@@ -84,7 +85,7 @@ class Rebuild:
         effects = self._group.drain(touchpoint.received, 0)
         if again:
             effects.outputs = [
-                output for output in effects.outputs if output.topic in ("profiles", "identities", "products")
+                output for output in effects.outputs if output.topic in (*self._profiles, "identities", "products")
             ]
         yield effects
 
@@ -178,7 +179,8 @@ class Rebuild:
             yield Output("identities", key, None, f"{key}@", now)
         if seat.target:
             profile_id = self._registry.profile_id(seat.id)
-            yield Output("profiles", profile_id, None, f"{profile_id}:{seat.revision + 1}", now)
+            for topic in self._profiles:
+                yield Output(topic, profile_id, None, f"{profile_id}:{seat.revision + 1}", now)
 
 
 def _published(rows: Mapping[int, Rows], registry: Registry) -> dict[Id, bytes]:

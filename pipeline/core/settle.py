@@ -307,22 +307,22 @@ class Settler:
         seat = self._seat(group.owner)
         active = seat.revision > 0 and seat.target == self._registry.profile_id(group.owner)
         event = next(filter(None, map(cause.events.get, group.ids)), "")
-        into = tuple(split_into)
+        into, here = tuple(split_into), (*move.merged, *move.led)
         if group.shared and move.shared:
-            return Kind("shared", event or "merge")
+            return Kind("shared", event or "merge", here)
         if group.oversize and not active:
-            return Kind("oversize", event or "merge")
+            return Kind("oversize", event or "merge", here)
         if len(move.merged) > 1 or (move.merged and active):
-            return Kind("merged", "merge", tuple(move.merged), into)
+            return Kind("merged", "merge", here, into)
         if move.merged:
-            return Kind("renamed", event or "merge", tuple(move.merged), into)
+            return Kind("renamed", event or "merge", here, into)
         if into:
-            return Kind("split", "split", (), into)
+            return Kind("split", "split", here, into)
         if not seat.target:
-            return Kind("created", event or "split")
+            return Kind("created", event or "split", here)
         if not active:
-            return Kind("split", "split")
-        return Kind("updated", event or "sweep")
+            return Kind("split", "split", here)
+        return Kind("updated", event or "sweep", here)
 
     # -- triggers ----------------------------------------------------------------------------------------------------
 

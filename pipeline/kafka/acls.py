@@ -26,7 +26,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from pipeline.kafka.topics import TABLE
+from pipeline.kafka.topics import TABLE, table
 from pipeline.settings import Settings
 
 REQUEST_S = 30.0
@@ -94,10 +94,10 @@ def _producer(settings: Settings, who: str) -> Iterator[Right]:
 
 
 def _worker(settings: Settings, who: str) -> Iterator[Right]:
-    for topic in TABLE:
+    for topic in table(settings):
         operations = ["DESCRIBE"]
         operations += ["READ"] if topic.name in SOURCES else []
-        operations += ["WRITE"] if topic.name in PRODUCED else []
+        operations += ["WRITE"] if topic.name.partition(".")[0] in PRODUCED else []
         yield from _topic(who, settings.topic(topic.name), *operations)
     for operation in ("READ", "DESCRIBE"):
         yield Right(who, "group", settings.group, False, operation)

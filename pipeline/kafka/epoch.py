@@ -72,7 +72,7 @@ class Epoch:
         self._failed: list[KafkaError] = []
         self._outside = outside
         self._producer = outside.transactional(transactional_id, self._delivered)
-        self._topics = {name: settings.topic(name) for name in (*TYPES, "dead-letters", "mail", "state", "progress")}
+        self._topics = {name: settings.topic(name) for name in ("dead-letters", "mail", "state", "progress")}
         self._fixed = {name: self._fixed_headers(kind) for name, kind in TYPES.items()}
 
     def start(self) -> None:
@@ -95,8 +95,7 @@ class Epoch:
 
     def _produce_outputs(self, work: Work) -> None:
         for output in work.effects.outputs:
-            topic = self._topics[output.topic]
-            self._produce(topic, output.value, output.key.encode(), headers=self._headers(output))
+            self._produce(self._topic(output.topic), output.value, output.key.encode(), headers=self._headers(output))
         for letter in work.dead_letters:
             self._produce(self._topics["dead-letters"], letter.value, letter.key, headers=letter.headers)
 
@@ -140,7 +139,7 @@ class Epoch:
         return [
             ("ce_id", output.event.encode()),
             ("ce_time", _time(output.time)),
-            *self._fixed[output.topic],
+            *self._fixed[output.topic.partition(".")[0]],
         ]
 
     def _fixed_headers(self, kind: str) -> Headers:

@@ -13,7 +13,7 @@ from confluent_kafka import KafkaException
 from pipeline.kafka import clients
 from pipeline.kafka.certificates import expiries
 from pipeline.kafka.stats import Replicas, Stats
-from pipeline.kafka.topics import TABLE
+from pipeline.kafka.topics import table
 from pipeline.settings import Settings
 
 
@@ -21,7 +21,7 @@ class Surroundings:
     def __init__(self, settings: Settings, stats: Stats) -> None:
         self._settings, self._stats = settings, stats
         self._admin = clients.admin(settings)
-        self._topics = [settings.topic(topic.name) for topic in TABLE]
+        self._topics = [settings.topic(topic.name) for topic in table(settings)]
 
     def look(self) -> None:
         """Notes the brokers, the replicas of our topics and the certificates. Blocks."""

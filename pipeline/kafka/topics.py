@@ -26,6 +26,7 @@ from confluent_kafka.admin import (
     TopicMetadata,
 )
 
+from pipeline.core.policy import PolicyError, load
 from pipeline.settings import Settings
 
 DAY_MS = 86_400_000
@@ -76,6 +77,19 @@ TABLE: tuple[Topic, ...] = (
     Topic("state", COMPACT, {"max.compaction.lag.ms": str(7 * DAY_MS), "segment.bytes": "134217728"}, fixed=True),
     Topic("progress", COMPACT, {"segment.bytes": "16777216"}, single=True),
 )
+
+
+def table(settings: Settings) -> tuple[Topic, ...]:
+    """The topics of a deployment: TABLE, and the reduced topics of its policy. Raises TopicsWrong."""
+    if settings.policy_path is None:
+        return TABLE
+    try:
+        policy = load(settings.policy_path.read_text("utf-8"))
+    except (OSError, PolicyError) as error:
+        raise TopicsWrong(str(error)) from None
+    return (*TABLE, *(Topic(name, COMPACT, COMPACTED_WITHIN) for name in policy.publish.reduced_topics))
+
+
 FIXED = tuple(topic.name for topic in TABLE if topic.fixed)
 APPLY = "selvedge topics apply"
 ACLS = "selvedge acls plan"
@@ -107,11 +121,11 @@ def plan(settings: Settings, admin: AdminClient | None = None) -> list[Differenc
     """Everything that `apply` would do or refuse to do, in the order of the table."""
     admin = admin or AdminClient(settings.librdkafka())
     metadata = _metadata(admin)
-    there = [topic for topic in TABLE if settings.topic(topic.name) in metadata.topics]
+    there = [topic for topic in table(settings) if settings.topic(topic.name) in metadata.topics]
     real = _real_settings(admin, [settings.topic(topic.name) for topic in there])
     touchpoints = real.get(settings.topic("touchpoints"), {})
     differences: list[Difference] = []
-    for topic in TABLE:
+    for topic in table(settings):
         name = settings.topic(topic.name)
         if topic in there:
             differences += _of_layout(topic, settings, metadata.topics[name])
@@ -131,7 +145,7 @@ def apply(settings: Settings, admin: AdminClient | None = None) -> list[Differen
     if refused:
         raise TopicsWrong("; ".join(str(difference) for difference in refused))
     missing = {difference.topic for difference in differences if difference.what == "topic"}
-    _create(admin, settings, [topic for topic in TABLE if settings.topic(topic.name) in missing])
+    _create(admin, settings, [topic for topic in table(settings) if settings.topic(topic.name) in missing])
     _restore(admin, [one for one in differences if one.what != "topic" and one.remedy is None])
     _wait_until_done(admin, settings)
     return differences
@@ -142,7 +156,7 @@ def check(settings: Settings, admin: AdminClient | None = None) -> int:
     than metadata, so it serves the embedded broker too. Raises TopicsWrong."""
     admin = admin or AdminClient(settings.librdkafka())
     topics = _metadata(admin).topics
-    missing = [settings.topic(topic.name) for topic in TABLE if settings.topic(topic.name) not in topics]
+    missing = [settings.topic(topic.name) for topic in table(settings) if settings.topic(topic.name) not in topics]
     if missing:
         raise TopicsWrong(_absent(admin, missing))
     counts = {settings.topic(name): len(topics[settings.topic(name)].partitions) for name in FIXED}
@@ -311,6 +325,6 @@ def _leaderless(admin: AdminClient, settings: Settings) -> list[str]:
     topics = _metadata(admin).topics
     return [
         f"{name} has partitions without a leader"
-        for name in (settings.topic(topic.name) for topic in TABLE)
+        for name in (settings.topic(topic.name) for topic in table(settings))
         if name not in topics or any(partition.leader < 0 for partition in topics[name].partitions.values())
     ]

@@ -85,7 +85,7 @@ def line(topic: str, record: Record) -> Text:
         return _words(("erased", "red"), record.key)
     try:
         document = json.loads(record.value)
-        return LINES[topic](record, document)
+        return LINES[topic.partition(".")[0]](record, document)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return _words(("?", "red"), record.key, _shown(record.value))
 

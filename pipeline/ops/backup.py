@@ -21,7 +21,6 @@ from pipeline.core import times
 from pipeline.kafka import clients, topics
 from pipeline.kafka.dead_letters import Headers
 from pipeline.kafka.state import CLAIM, POSITION, decode_position, encode_position
-from pipeline.kafka.topics import TABLE
 from pipeline.settings import Settings
 
 FORMAT = 1
@@ -65,7 +64,7 @@ def backup(settings: Settings, directory: Path, tell: Tell) -> Manifest:
     shards = topics.check(settings)
     _check_stopped(settings, shards)
     counts: dict[str, int] = {}
-    for topic in TABLE:
+    for topic in topics.table(settings):
         count = 0
         for partition in range(topic.partitions(shards)):
             path = _file(directory, topic.name, partition)
@@ -89,7 +88,7 @@ def restore(settings: Settings, directory: Path, tell: Tell) -> Manifest:
     topics.apply(settings)
     _check_empty(settings)
     moved = {name: _offsets(directory, name, manifest.shards) for name in ("touchpoints", "mail")}
-    for topic in TABLE:
+    for topic in topics.table(settings):
         name = settings.topic(topic.name)
         producer = clients.producer(settings, **{"delivery.report.only.error": False})
         written = _Count()
@@ -139,7 +138,11 @@ def _check_stopped(settings: Settings, shards: int) -> None:
 
 def _check_empty(settings: Settings) -> None:
     admin = clients.admin(settings)
-    partitions = [(settings.topic(topic.name), n) for topic in TABLE for n in range(topic.partitions(settings.shards))]
+    partitions = [
+        (settings.topic(topic.name), n)
+        for topic in topics.table(settings)
+        for n in range(topic.partitions(settings.shards))
+    ]
     filled = sorted({name for (name, _), end in clients.ends(admin, partitions).items() if end})
     if filled:
         raise BackupFailed(f"these topics are not empty: {', '.join(filled)}; restore into another SELVEDGE_PREFIX")

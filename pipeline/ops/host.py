@@ -165,7 +165,9 @@ class Host:
 
     def _deletion(self) -> list[Step]:
         there = self._brokers.list_topics(timeout=ANSWER_S).topics
-        names = sorted(name for topic in topics.TABLE if (name := self._settings.topic(topic.name)) in there)
+        names = sorted(
+            name for topic in topics.table(self._settings) if (name := self._settings.topic(topic.name)) in there
+        )
         return (
             [Step(f"delete topics and all data in them: {', '.join(names)}", lambda: self._delete(names))]
             if names
