@@ -12,7 +12,7 @@ NEW := import sys, venv; sys.exit(sys.version_info < (3, 11))
 PYTHON = $(or $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do "$$p" -c '$(NEW)' 2>/dev/null && echo $$p && break; done),$(error Selvedge needs Python 3.11 or newer and found $(or $(shell python3 --version 2>&1),none); set PYTHON=/path/to/python3))
 
 help:  ## this list
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/' | expand -t 12
 demo: $(RUN)  ## a sample shop through an embedded broker, live, in under a minute
 	@$(BIN)/selvedge demo
 test: $(DEV)  ## all tests; those on a real Kafka are skipped where none can be started
@@ -27,6 +27,10 @@ bench: $(DEV)  ## throughput against Faust as one would write it, on a real Kafk
 	@$(BIN)/python -m benchmarks.bench $(ARGS)
 cost: $(DEV)  ## what identity costs: conflicts, hubs and late links; a large component; a large index cluster
 	@$(BIN)/python -m benchmarks.identity $(ARGS)
+audit: $(DEV)  ## known weaknesses, static analysis, licences, list of parts (out/audit)
+	@BIN=$(BIN) sh deploy/audit.sh
+pin-images:  ## writes the digests of base images into deploy/ (needs Docker and a registry)
+	@sh deploy/pin-images.sh
 deploy: $(RUN)  ## deploys: TARGET=host|compose|kubernetes (default: what is here), PLAN=1 only tells
 	@$(BIN)/selvedge deploy $(DEPLOY) $(ARGS)
 undeploy: $(RUN)  ## takes down what deploy made; data stay unless DATA=delete

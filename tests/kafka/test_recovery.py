@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from pipeline.core import times
 from pipeline.core.effects import Effects
 from pipeline.kafka import clients
 from pipeline.kafka.epoch import Epoch, Work
@@ -29,8 +32,8 @@ class Process:
 
     def __init__(self, settings: Settings, name: str) -> None:
         self.settings = settings
-        outside = Kafka(settings)
-        self.recovery = Recovery(settings, f"{settings.prefix}-{name}", outside, Stats())
+        self.outside, self.stats = outside, stats = Kafka(settings), Stats()
+        self.recovery = Recovery(settings, f"{settings.prefix}-{name}", outside, stats)
         self.epochs = Epoch(settings, f"{settings.prefix}-{name}", outside)
         self.epochs.start()
         self.memory: dict[bytes, bytes] = {}
@@ -93,6 +96,21 @@ def test_an_owner_that_died_inside_an_epoch_is_fenced_and_the_epoch_is_void(proc
     assert second.take().rows == {ROW: b"1"}
     with pytest.raises(KafkaException):
         first.epochs._producer.commit_transaction(10)
+    assert (second.stats.fences, second.stats.aborts) == (1, 1)
+
+
+def test_a_clock_that_disagrees_with_the_brokers_is_named(
+    process: Callable[[str], Process], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right, wrong = process("right"), process("wrong")
+    right.take()
+    assert abs(right.stats.clock_ahead) < 5 and "clock" not in capfd.readouterr().err
+    right.release()
+    monkeypatch.setattr(wrong.outside, "time_of_day", lambda: time.time_ns() // 1_000 - 3_600 * times.SECOND)
+    wrong.take()
+    assert -3_605 < wrong.stats.clock_ahead < -3_595
+    said = capfd.readouterr().err
+    assert re.search(r"this machine's clock is 3\d\d\d s behind the broker's: .*; set both by NTP", said)
 
 
 def test_an_owner_that_only_slept_can_never_commit_again(process: Callable[[str], Process]) -> None:

@@ -156,6 +156,19 @@ def test_the_dockerfile_is_linted() -> None:
     assert re.findall(r"^USER (.*)", text, re.MULTILINE) == ["10001:10001"]
 
 
+def test_images_are_pinned_to_what_the_registry_says(tmp_path: Path) -> None:
+    digest = "sha256:" + "7" * 64
+    shutil.copytree(DEPLOY, tmp_path / "deploy")
+    (tmp_path / "docker").write_text(f"#!/bin/sh\necho {digest}\n")
+    (tmp_path / "docker").chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    for _ in range(2):
+        subprocess.run(["sh", tmp_path / "deploy/pin-images.sh"], env=environment, check=True, capture_output=True)
+    pinned = (tmp_path / "deploy/Dockerfile").read_text() + (tmp_path / "deploy/compose/compose.yaml").read_text()
+    images = re.findall(r"(?:^FROM|image:) (\S+:v?\d\S*)", pinned, re.MULTILINE)
+    assert len(images) == 7 and all(image.endswith(f"@{digest}") and image.count("@") == 1 for image in images)
+
+
 @pytest.mark.parametrize("file", sorted((DEPLOY / "compose").glob("*.sh")), ids=lambda path: path.name)
 def test_scripts_can_be_read_by_their_shell(file: Path) -> None:
     shell = "bash" if "bash" in file.read_text().partition("\n")[0] else "sh"
