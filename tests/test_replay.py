@@ -128,3 +128,13 @@ def test_a_parquet_file_without_records_is_named(tmp_path: Path, content: str) -
         file.write_text("no parquet at all")
     with pytest.raises(OSError, match=r"other\.parquet"):
         run([file], tmp_path / "out")
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "parquet"])
+def test_reduced_profiles_are_files_of_their_own(shop: Path, tmp_path: Path, ending: str) -> None:
+    policy = load('[publish.reduced]\nanalytics = ["commerce", "engagement"]')
+    for _ in range(2):
+        replay([shop], Registry(policy), tmp_path, parquet=ending == "parquet")
+    assert (tmp_path / f"profiles.analytics.{ending}").exists()
+    replay([shop], Registry(load("")), tmp_path)
+    assert not list(tmp_path.glob("profiles.*.*")), "what an earlier run left is removed"

@@ -171,3 +171,10 @@ def test_a_policy_with_another_reduced_topic_fills_it() -> None:
     outputs = group.drain(NOON + MINUTE, NOON + MINUTE).outputs
     assert {one.topic for one in outputs} >= {"profiles", "profiles.analytics", "profiles.care"}
     assert [(one["kind"], one["cause"]) for one in changes_of(outputs)] == [("updated", "policy")]
+
+
+def test_an_erased_person_leaves_reduced_topics_too() -> None:
+    asked = touchpoint("x", 5, "privacy.erasure_requested", (CUSTOMER,))
+    outputs = replay([page("a", 0), asked], Registry(load(REDUCED)))
+    for topic in ("profiles", "profiles.analytics", "profiles.care"):
+        assert [one.value for one in outputs if one.topic == topic][-1] is None

@@ -212,7 +212,7 @@ def test_only_what_is_committed_is_shown(settings: Settings) -> None:
 
 
 def test_a_missing_topic_is_named_with_the_command_that_makes_it(embedded: str) -> None:
-    with pytest.raises(TopicsWrong, match=r"missing topic: other\.profiles; make it with: selvedge topics apply"):
+    with pytest.raises(TopicsWrong, match=r"missing topics: other\.profiles; make them with: selvedge topics apply"):
         shown(Settings(brokers=embedded, prefix="other"), "profiles")
 
 
