@@ -10,9 +10,9 @@ from pipeline.core.explain.case import explain
 from pipeline.core.explain.known import Known
 from pipeline.core.group import Group
 from pipeline.core.identifiers import Registry
-from pipeline.core.policy import load
+from pipeline.core.policy import Policy, load
 from pipeline.core.state import StateError
-from pipeline.explain import from_state
+from pipeline.explain import CannotExplain, from_state, under
 from pipeline.kafka import look
 from pipeline.settings import Settings
 from tests.histories import history, policy
@@ -56,3 +56,9 @@ def test_state_that_was_folded_with_another_policy_is_refused(running: Group) ->
     other = load('[identity]\ndedup_window = "30d"\nfold_case = ["cookie"]')
     with pytest.raises(StateError):
         from_state(Settings(), Registry(other, shards=SHARDS))
+
+
+@pytest.mark.parametrize("key", ['blocked = ["guest"]', "blocked_defaults = false", 'unique = ["customer"]'])
+def test_a_policy_that_reads_touchpoints_in_another_way_is_not_laid_over_what_is_known(key: str) -> None:
+    with pytest.raises(CannotExplain, match=rf"identity\.{key.split()[0]}: .* give its files with --input"):
+        under(Known([], Registry(Policy())), load(f"[identity]\n{key}"), b"")

@@ -76,6 +76,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 FOLD_KEYS: Final = (
     ("identity", "order"),
     ("identity", "unique"),
+    ("identity", "blocked"),
+    ("identity", "blocked_defaults"),
+    ("identity", "blocked_patterns"),
     ("identity", "normalise"),
     ("identity", "fold_case"),
     ("identity", "default_region"),

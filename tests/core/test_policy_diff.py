@@ -96,9 +96,9 @@ def test_equal_outcomes_say_that_nothing_would_differ() -> None:
 
 def test_changed_keys_say_which_of_them_need_a_rebuild() -> None:
     old = load("")
-    new = load('[identity]\norder = ["email", "cookie"]\nperson_max = 7\n[triggers]\ncap_24h = 2\n')
+    new = load('[identity]\norder = ["email", "cookie"]\nperson_max = 7\nblocked = ["x"]\n[triggers]\ncap_24h = 2\n')
     found = {change.key: change for change in changes(old, new)}
-    assert found["identity.order"].fold
+    assert found["identity.order"].fold and found["identity.blocked"].fold
     assert (found["identity.person_max"].old, found["identity.person_max"].new) == ("1000", "7")
     assert not found["triggers.cap_24h"].fold
     assert not changes(old, old)

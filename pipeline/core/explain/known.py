@@ -1,16 +1,15 @@
 """All fragments of a history or a state, with an index of who was seen with whom; identifiers as people type them.
 
-Another policy can be laid over it as far as it does not decide how touchpoints are folded: who is shared is counted
-anew, and values that it blocks are struck.
+Another policy can be laid over it if both fold touchpoints in the same way: who is shared is counted anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from copy import copy
 
 from pipeline.core.explain.similar import similar
-from pipeline.core.fragment import Fragment, Sighting, ids_of, set_key
+from pipeline.core.fragment import Fragment, ids_of
 from pipeline.core.identifiers import Registry, Unusable
 from pipeline.core.solve import hubs_of
 from pipeline.core.touchpoint import Id
@@ -102,69 +101,16 @@ class Known:
 
     def under(self, registry: Registry) -> Known:
         """The same under another policy that folds touchpoints in the same way."""
-        struck = Known(_struck(self.fragments.values(), self._plain, registry), registry)
         identity = registry.policy.identity
-        hubs = {id for id in struck._met_by if struck.anchors_of(id) > identity.degree_of(registry.type(id))}
-        hubs |= {id for id in struck.fragments if struck.weaker_of(id) > identity.hub_fanout}
-        met = _met(struck.fragments, hubs)
-        ids = struck.fragments.keys() | met.keys()
-        return Known((_with_hubs(struck.fragments.get(id) or Fragment(id), hubs, met) for id in ids), registry)
+        hubs = {id for id in self._met_by if self.anchors_of(id) > identity.degree_of(registry.type(id))}
+        hubs |= {id for id in self.fragments if self.weaker_of(id) > identity.hub_fanout}
+        met = _met(self.fragments, hubs)
+        ids = self.fragments.keys() | met.keys()
+        return Known((_with_hubs(self.fragments.get(id) or Fragment(id), hubs, met) for id in ids), registry)
 
 
 def _mentioned(fragment: Fragment) -> set[Id]:
     return {id for key in fragment.sets for id in ids_of(key)} | fragment.rest.keys()
-
-
-def _struck(fragments: Iterable[Fragment], plain: dict[Id, str], registry: Registry) -> Iterator[Fragment]:
-    """Without values that the policy blocks: what was seen is then anchored at the strongest that is left."""
-    struck: dict[Id, Fragment] = {}
-    for fragment in fragments:
-        allowed = {id: not _blocked(id, plain, registry) for id in (*_mentioned(fragment), fragment.id)}
-        if all(allowed.values()):
-            _put(struck, fragment)
-            continue
-        for key, sighting in fragment.sets.items():
-            ids = [id for id in ids_of(key) if allowed[id]]
-            if ids:
-                _put(struck, Fragment(ids[0], born=sighting.first, sets={set_key(tuple(ids)): sighting}))
-        if allowed[fragment.id]:
-            rest = {id: seen for id, seen in fragment.rest.items() if allowed[id]}
-            left = copy(fragment)
-            left.sets, left.rest = {}, rest
-            _put(struck, left)
-    yield from struck.values()
-
-
-def _put(fragments: dict[Id, Fragment], fragment: Fragment) -> None:
-    known = fragments.get(fragment.id)
-    if known is None:
-        fragments[fragment.id] = fragment
-        return
-    merged = copy(fragment if fragment.vetoes or fragment.plain else known)
-    merged.sets = dict(known.sets)
-    for key, sighting in fragment.sets.items():
-        merged.sets[key] = _summed(merged.sets[key], sighting) if key in merged.sets else sighting
-    merged.rest = known.rest | fragment.rest
-    merged.born = min(filter(None, (known.born, fragment.born)), default=0)
-    fragments[fragment.id] = merged
-
-
-def _summed(one: Sighting, other: Sighting) -> Sighting:
-    first = min(one, other, key=lambda s: (s.first, s.first_event, s.first_source))
-    last = max(one, other, key=lambda s: (s.last, s.last_event, s.last_source))
-    both = copy(last)
-    both.first, both.first_event, both.first_source = first.first, first.first_event, first.first_source
-    both.count = one.count + other.count
-    both.sources = {name: one.sources.get(name, 0) + other.sources.get(name, 0) for name in one.sources | other.sources}
-    both.seen, both.observed = sorted({*one.seen, *other.seen}), sorted({*one.observed, *other.observed})
-    return both
-
-
-def _blocked(id: Id, plain: dict[Id, str], registry: Registry) -> bool:
-    type, _, value = id.partition(":")
-    if type in ("email", "phone") and id not in plain and registry.policy.identity.normalise:
-        return False
-    return registry.identify(type, plain.get(id, value)).id is None
 
 
 def _met(fragments: dict[Id, Fragment], hubs: set[Id]) -> dict[Id, int]:
