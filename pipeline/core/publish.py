@@ -110,6 +110,10 @@ class Publisher:
                 if withdrawn is not None and withdrawn != key_of_row(name, seat.shown, registry):
                     self._out(Output("identities", withdrawn, None, f"{withdrawn}@", now))
                 self._identity(name, plain, seat, now)
+            if seat.oversize != group.oversize:
+                seat.oversize = group.oversize
+                move.oversize |= group.oversize
+                self._put(name, seat)
             if seat.revision and name != group.owner and seat.target != profile_id:
                 own = registry.profile_id(name)
                 (move.merged if seat.target == own else move.led).append(own)
@@ -252,16 +256,15 @@ class Publisher:
 class Move:
     """What publishing the identities of a person moved: profile ids its identifiers left, profile ids that became
     redirects to it (merged) or were redirects to another (led), whether an identifier joined, whether it is newly
-    shared."""
+    shared or oversize."""
 
-    __slots__ = ("joined", "led", "left", "merged", "shared")
+    __slots__ = ("joined", "led", "left", "merged", "oversize", "shared")
 
     def __init__(self) -> None:
         self.left: set[str] = set()
         self.merged: list[str] = []
         self.led: list[str] = []
-        self.joined = False
-        self.shared = False
+        self.joined = self.shared = self.oversize = False
 
 
 class Kind(msgspec.Struct, frozen=True):

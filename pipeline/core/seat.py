@@ -57,6 +57,8 @@ class Seat(msgspec.Struct, array_like=True, gc=False):
     """At the root's seat: privacy requests by their subject."""
     shown: str = ""
     """How the policy had the identities row published: raw, sha256, or empty: not at all."""
+    oversize: bool = False
+    """Whether it stands alone because too much hangs together with it."""
 
 
 _encode = msgspec.msgpack.Encoder().encode

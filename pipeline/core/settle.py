@@ -309,9 +309,9 @@ class Settler:
         event = next(filter(None, map(cause.events.get, group.ids)), "")
         into, here = tuple(split_into), (*move.merged, *move.led)
         if group.shared and move.shared:
-            return Kind("shared", event or "merge", here)
-        if group.oversize and not active:
-            return Kind("oversize", event or "merge", here)
+            return Kind("shared", event or "merge", here, into)
+        if group.oversize and (move.oversize or not active):
+            return Kind("oversize", event or "merge", here, into)
         if len(move.merged) > 1 or (move.merged and active):
             return Kind("merged", "merge", here, into)
         if move.merged:

@@ -12,6 +12,7 @@ from pipeline.core.replay import Replay, replay
 from pipeline.core.times import HOUR, MINUTE, SECOND
 from pipeline.core.touchpoint import CartRef, Data, Id, Touchpoint
 from tests.core.touchpoints import item, touchpoint
+from tests.deployment import Deployment
 from tests.published import Published
 
 L1, L2 = Id("loyalty:L-1"), Id("loyalty:L-2")
@@ -204,3 +205,67 @@ def test_a_worker_that_was_down_for_long_holds_what_it_took_over() -> None:
 
 def basket() -> Data:
     return Data(cart=CartRef(id="cart-1"), items=[item("SKU-1")])
+
+
+# -- too much hangs together -------------------------------------------------------------------------------------------
+
+CHAIN = [Id(f"cookie:c-{n}") for n in range(5)]
+SMALL = "[identity]\ncomponent_max = 3"
+IN_A_ROW = [seen(f"e{n}", 10 + n, CHAIN[n], CHAIN[n + 1]) for n in range(4)]
+
+
+def told_oversize(shop: Published) -> list[str]:
+    return [change["profile_id"] for change in shop.changes if change["kind"] == "oversize"]
+
+
+def test_in_an_oversize_component_each_stands_alone_and_is_told_so_once() -> None:
+    alone = [seen(f"a{n}", n, cookie) for n, cookie in enumerate(CHAIN)]
+    for history in (IN_A_ROW, alone + IN_A_ROW):
+        for size, shards in ((3, 1), (3, 2), (4, 1)):
+            shop = published(history, f"[identity]\ncomponent_max = {size}", shards)
+            assert shop.profile_ids() == {cookie: profile_id(cookie) for cookie in CHAIN}
+            assert sorted(told_oversize(shop)) == sorted(map(profile_id, CHAIN))
+            assert all(document["identity"]["oversize"] for document in shop.documents().values())
+
+
+def test_whoever_loses_identifiers_to_a_state_of_its_own_names_where_they_went() -> None:
+    oversize = next(one for one in published(IN_A_ROW, SMALL).changes if one["kind"] == "oversize")
+    assert oversize["profile_id"] == profile_id(CHAIN[0])
+    assert oversize["split_into"] == sorted(map(profile_id, CHAIN[1:3]))
+    shop = published(
+        [
+            seen("e0", 0, DEVICE),
+            *(seen(f"e{n}", n, card, DEVICE) for n, card in enumerate((L1, L2, Id("loyalty:L-3")), 1)),
+        ],
+        "[identity]\nhub_degree = 2",
+    )
+    shared = next(one for one in shop.changes if one["kind"] == "shared")
+    assert (shared["profile_id"], shop.profiles[profile_id(DEVICE)]["status"]) == (profile_id(DEVICE), "active")
+    assert shop.persons() == {frozenset({one}) for one in (DEVICE, L1, L2, Id("loyalty:L-3"))}
+
+
+def test_oversize_ends_when_the_policy_allows_it_and_begins_when_it_does_not() -> None:
+    loose, small = Registry(load("")), Registry(load(SMALL))
+    now = IN_A_ROW[-1].time + HOUR
+    kept = Deployment(1)
+    kept.run(loose, IN_A_ROW, now)
+    person = frozenset(CHAIN)
+    assert kept.published.persons() == {person}
+    for _ in range(2):
+        kept.run(small, [], now)
+        assert kept.published.persons() == {frozenset({cookie}) for cookie in CHAIN}
+        kept.run(loose, [], now)
+        assert kept.published.persons() == {person}
+        assert [document["identity"]["oversize"] for document in kept.published.documents().values()] == [False]
+        assert not kept.published.broken_redirects()
+    assert len(told_oversize(kept.published)) == 2 * len(CHAIN)
+
+
+def test_oversize_ends_when_what_held_it_together_turns_out_to_be_shared() -> None:
+    customers = [Id(f"customer:{n}") for n in range(3)]
+    till = [seen(f"t{n}", n, customer, DEVICE) for n, customer in enumerate(customers)]
+    policy = "[identity]\ncomponent_max = 2\nhub_degree = 2\nunique = []"
+    before, after = published(till[:2], policy), published(till, policy)
+    assert len(told_oversize(before)) == 3
+    assert after.shared() == {DEVICE}
+    assert not any(document["identity"]["oversize"] for document in after.documents().values())
