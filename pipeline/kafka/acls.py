@@ -26,15 +26,12 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from pipeline.kafka.topics import TABLE, table
+from pipeline.kafka.topics import table
 from pipeline.settings import Settings
 
 REQUEST_S = 30.0
 INTERNAL = ("mail", "state", "progress")
 SOURCES = ("touchpoints", *INTERNAL)
-CONSUMED = tuple(topic.name for topic in TABLE if topic.name not in SOURCES)
-PRODUCED = (*CONSUMED, *INTERNAL)
-ROLES = ("producer", "worker", *(f"consumer-{topic}" for topic in CONSUMED), "operator")
 CLUSTER = "kafka-cluster"
 ANY_HOST = "*"
 OPEN = (
@@ -69,21 +66,30 @@ class Plan(NamedTuple):
     surplus: list[Right]
 
 
+def consumed(settings: Settings) -> list[str]:
+    """The output topics, without prefix."""
+    return [topic.name for topic in table(settings) if topic.name not in SOURCES]
+
+
+def roles(settings: Settings) -> list[str]:
+    return ["producer", "worker", *(f"consumer-{topic}" for topic in consumed(settings)), "operator"]
+
+
 def principals(settings: Settings, given: Mapping[str, str] | None = None) -> dict[str, str]:
     """Who has which role: `User:PREFIX-ROLE`, or as given. Raises AclsWrong."""
-    given = given or {}
+    given, known = given or {}, roles(settings)
     for role, principal in given.items():
-        if role not in ROLES:
-            raise AclsWrong(f"{role!r} is no role; roles: {', '.join(ROLES)}")
+        if role not in known:
+            raise AclsWrong(f"{role!r} is no role; roles: {', '.join(known)}")
         if not principal.startswith("User:"):
             raise AclsWrong(f"{role}: {principal!r} is not User:name")
-    return {role: given.get(role, f"User:{settings.prefix}-{role}") for role in ROLES}
+    return {role: given.get(role, f"User:{settings.prefix}-{role}") for role in known}
 
 
 def wanted(settings: Settings, who: Mapping[str, str]) -> list[Right]:
-    """What the roles need, in the order of ROLES."""
+    """What the roles need, in the order of roles."""
     rights = [*_producer(settings, who["producer"]), *_worker(settings, who["worker"])]
-    for topic in CONSUMED:
+    for topic in consumed(settings):
         rights += _consumer(settings.topic(topic), who[f"consumer-{topic}"])
     rights += _operator(settings, who["operator"])
     return list(dict.fromkeys(rights))
@@ -97,7 +103,7 @@ def _worker(settings: Settings, who: str) -> Iterator[Right]:
     for topic in table(settings):
         operations = ["DESCRIBE"]
         operations += ["READ"] if topic.name in SOURCES else []
-        operations += ["WRITE"] if topic.name.partition(".")[0] in PRODUCED else []
+        operations += ["WRITE"] if topic.name != "touchpoints" else []
         yield from _topic(who, settings.topic(topic.name), *operations)
     for operation in ("READ", "DESCRIBE"):
         yield Right(who, "group", settings.group, False, operation)

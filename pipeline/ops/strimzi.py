@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 
 from pipeline.kafka.acls import Right, principals, wanted
-from pipeline.kafka.topics import TABLE, configuration
+from pipeline.kafka.topics import configuration, table
 from pipeline.settings import Settings
 
 API = "kafka.strimzi.io/v1"
@@ -19,7 +19,7 @@ KINDS = {"topic": "topic", "group": "group", "cluster": "cluster", "transactiona
 
 def resources(settings: Settings) -> Iterator[str]:
     """YAML documents: a KafkaTopic for each topic, a KafkaUser for each role."""
-    for topic in TABLE:
+    for topic in table(settings):
         config = "".join(f"    {name}: {json.dumps(value)}\n" for name, value in configuration(topic, settings).items())
         yield (
             f"{_head('KafkaTopic', settings.topic(topic.name))}"

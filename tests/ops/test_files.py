@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from pipeline.kafka import metrics
-from pipeline.kafka.acls import ROLES
+from pipeline.kafka.acls import roles
 from pipeline.kafka.stats import Lag, Replicas, Stats
 from pipeline.ops import strimzi, units
 from pipeline.ops.deployment import Deployment
@@ -105,7 +105,7 @@ def test_strimzi_has_the_topics_and_rights_of_the_code() -> None:
     path = DEPLOY / "kubernetes/overlays/strimzi/generated.yaml"
     assert path.read_text() == "---\n".join(strimzi.resources(Settings()))
     kinds = [document["kind"] for document in yaml.safe_load_all(path.read_text())]
-    assert kinds.count("KafkaUser") == len(ROLES)
+    assert kinds.count("KafkaUser") == len(roles(Settings()))
 
 
 def test_the_compose_file_is_one(tmp_path: Path) -> None:
