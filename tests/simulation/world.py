@@ -29,7 +29,7 @@ from pipeline.core.touchpoint import Data, Rejected, Touchpoint
 from pipeline.dialects import Reader
 from pipeline.kafka import failstop, owner
 from pipeline.settings import Settings
-from tests.histories import START, history, policy
+from tests.histories import START, history, policy, wares
 from tests.simulation.broker import Broker, Partition, Transaction
 from tests.simulation.config import Config
 from tests.simulation.membership import BEAT_S, SESSION_S, Membership
@@ -102,6 +102,8 @@ class World:
         self.registry = registry(config.policy, config.shards)
         self._skip: set[tuple[str, int, int]] = set()
         made = history(self.chance, config.size, self.registry)
+        if config.seed % 4 == 1:
+            made += wares(Random(config.seed), config.size // 2, self.registry)
         self.touchpoints = made if touchpoints is None else touchpoints
         self.settings = self._settings()
         sharded = {name: [Partition() for _ in range(config.shards)] for name in ("touchpoints", "mail", "state")}
