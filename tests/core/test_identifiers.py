@@ -54,8 +54,38 @@ def test_domains_are_written_as_idna_says() -> None:
     assert REGISTRY.identify("email", "jane@موقع.وزارة-الاتصالات.مصر").id is not None
 
 
-def test_look_alike_letters_are_not_mapped() -> None:
-    assert id_of("email", "jаne@example.com") != id_of("email", "jane@example.com")
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "j\u0430ne@example.com",  # Cyrillic a
+        "jan\u212e@example.com",  # the sign of an estimate
+        "\uff4aane@example.com",  # full width j
+        "jane@ex\u0430mple.com",  # Cyrillic a in the domain
+        "jane+shop@example.com",
+    ],
+)
+def test_look_alike_letters_are_not_mapped(spelling: str) -> None:
+    assert id_of("email", spelling) not in (None, id_of("email", "jane@example.com"))
+
+
+@pytest.mark.parametrize(
+    ("spelling", "plain"),
+    [
+        ("JÖRG@x.com", "jörg@x.com"),
+        ("JO\u0308RG@x.com", "jörg@x.com"),
+        ("IŞIK@x.com", "işik@x.com"),  # no language is guessed: I is an i
+        ("ışık@x.com", "ışık@x.com"),
+        ("i\u0307rem@x.com", "irem@x.com"),
+        ("İSTANBUL@İSTANBUL.com", "istanbul@istanbul.com"),
+        ("محمد@مثال.com", "محمد@xn--mgbh0fb.com"),
+        ("jane@STRASSE.de", "jane@strasse.de"),
+        ("jane@straße.de", "jane@xn--strae-oqa.de"),
+        ("jane@EXAMPLE。com", "jane@example.com"),  # a full stop of another script, as IDNA reads it
+    ],
+)
+def test_addresses_of_all_scripts_are_written_in_one_way(spelling: str, plain: str) -> None:
+    assert REGISTRY.identify("email", spelling).plain == plain
+    assert id_of("email_sha256", sha256(plain.encode()).hexdigest()) == id_of("email", spelling)
 
 
 @pytest.mark.parametrize(
@@ -81,10 +111,25 @@ def test_provider_rules_apply_only_if_the_policy_says_so() -> None:
     by_rules = Registry(load("[identity]\nemail_provider_rules = true"))
     assert id_of("email", "j.a.n.e+shop@gmail.com", by_rules) == id_of("email", "jane@gmail.com", by_rules)
     assert id_of("email", "j.ane@example.com", by_rules) != id_of("email", "jane@example.com", by_rules)
+    assert id_of("email", "jane+a@example.com", by_rules) != id_of("email", "jane@example.com", by_rules)
+    assert id_of("email", "Jane+a@Outlook.com", by_rules) == id_of("email", "jane@outlook.com", by_rules)
+    assert id_of("email", "j.ane@outlook.com", by_rules) != id_of("email", "jane@outlook.com", by_rules)
 
 
 @pytest.mark.parametrize(
-    "spelling", ["+49 151 1234 5678", "+49 (0)151 12345678", "+٤٩١٥١١٢٣٤٥٦٧٨", "\u202d+4915112345678"]
+    "spelling",
+    [
+        "+49 151 1234 5678",
+        "+49 (0)151 12345678",
+        "\u202d+4915112345678",
+        "+٤٩١٥١١٢٣٤٥٦٧٨",  # Arabic
+        "+۴۹۱۵۱۱۲۳۴۵۶۷۸",  # Persian
+        "+४९१५११२३४५६७८",  # Devanagari
+        "+৪৯১৫১১২৩৪৫৬৭৮",  # Bengali
+        "＋４９１５１１２３４５６７８",  # full width
+        "+๔๙๑๕๑๑๒๓๔๕๖๗๘",  # Thai
+        "+\U0001d7d2\U0001d7d7151\u20601234\u00a05678",  # mathematical, with an invisible joiner
+    ],
 )
 def test_spellings_of_a_number_are_one_identifier(spelling: str) -> None:
     assert REGISTRY.identify("phone", spelling).plain == "+4915112345678"
@@ -143,6 +188,9 @@ def test_the_policy_adds_values_and_patterns() -> None:
     assert id_of("cookie", "n/a", registry) is None
     assert id_of("cookie", "0-0", registry) is None
     assert id_of("cookie", "0-01", registry) is not None
+    assert id_of("cookie", "“n/A”", registry) is None
+    assert id_of("cookie", "null", registry) is None, "they are added to the default list"
+    assert id_of("cookie", "'N/a'", Registry(load("[identity]\nblocked = ['\"n/a\"']"))) is None
     assert id_of("email", "Who@Test.Example", registry) is None
     assert id_of("cookie", "who@test.example", registry) is not None
 
