@@ -56,7 +56,9 @@ class Kept(NamedTuple):
 
 
 class Publisher:
-    """`out` takes the records of an epoch. `fragment_of` and `seat_of` read the shard; `put` stores a changed seat."""
+    """`out` takes the records of an epoch. `fragment_of` and `seat_of` read the shard; `put` stores a changed seat.
+    swept: what fades waits for the daily sweep; else it is published when it does, as a record clock that stands still
+    might never come to the sweep."""
 
     def __init__(
         self,
@@ -66,8 +68,10 @@ class Publisher:
         seat_of: Callable[[Id], Seat],
         put: Callable[[Id, Seat], None],
         count: Callable[[str], None],
+        *,
+        swept: bool = True,
     ) -> None:
-        self._registry, self._out, self._count = registry, out, count
+        self._registry, self._out, self._count, self._swept = registry, out, count, swept
         self._fragment_of, self._seat_of, self._put = fragment_of, seat_of, put
         self._kept: dict[Id, Kept] = {}
         publish = registry.policy.publish
@@ -133,7 +137,7 @@ class Publisher:
         part = self._part(seen.blocks)
         fade = sooner(seen.next_fade, kept.deeds.next_fade)
         change = sooner(seen.next_change, kept.deeds.next_change)
-        seat.due, seat.changes = 0, sooner(change, fade and sweep(person.profile_id, fade)) or 0
+        seat.due, seat.changes = 0, sooner(change, fade and self._faded(person.profile_id, fade)) or 0
         self._put(group.owner, seat)
         digests = part.digests | kept.part.digests
         digests |= {topic: _digest(digests, blocks) for topic, blocks in self._reduced.items()}
@@ -149,6 +153,9 @@ class Publisher:
                 some = {name: block for name, block in blocks.items() if name in names}
                 self._document(topic, person.profile_id, seat.revision, seen.updated_at, some, now)
         self._change(person.profile_id, seat.revision, kind, [name for name in BLOCKS if name in changed], now)
+
+    def _faded(self, profile_id: str, time: int) -> int:
+        return sweep(profile_id, time) if self._swept else time
 
     def pace(self, behind: int) -> None:
         """behind: how far reading is behind the clock. A document of a person that is still being caught up with would

@@ -58,7 +58,15 @@ class Settler:
         was."""
         self._groupings: dict[Id, Grouping] = {}
         self._at_hand: dict[Id, Cluster] = {}
-        self._publisher = Publisher(self._registry, out, shard.fragment, self._seat, shard.roots.seats.put, shard.count)
+        self._publisher = Publisher(
+            self._registry,
+            out,
+            shard.fragment,
+            self._seat,
+            shard.roots.seats.put,
+            shard.count,
+            swept=clock is not Clock.RECORD,
+        )
         self._judge = Judge(self._registry, out, self._seat, shard.roots.seats.put, shard.count)
         self._privacy = Privacy(self._registry, shard.roots, shard.fragment, shard.post, out, shard.count)
         self._suppressions = shard.suppressions
