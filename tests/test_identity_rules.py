@@ -213,6 +213,11 @@ def test_an_identifier_that_turns_out_to_be_shared_leaves_its_person_with_a_spli
     assert [one["profile_id"] for one in shop.published.changes if one["kind"] == "shared"] == [device]
 
 
+def test_whoever_is_changed_by_what_happens_to_another_was_not_changed_by_time_alone() -> None:
+    changes = Told(f"[identity]\n{TWO_HUBS}", [*DEGREE, "3 page.viewed customer:3 device:d"]).published.changes
+    assert {one["cause"] for one in changes} == {"e0", "e1", "e2", "split", "merge"}
+
+
 def test_blocked_values_and_addresses_that_are_none_are_counted() -> None:
     (tp,) = Told("", ["1 page.viewed cookie:c customer:null device:0 email:jane"]).touchpoints
     assert (tp.blocked, tp.hints, tp.ids) == (2, (("email", "jane"),), ("cookie:c",))

@@ -298,7 +298,7 @@ class Settler:
         known = {group.owner for group in groups}
         moves += [(grouped.group_of[owner], Move()) for owner in split if owner not in known]
         for group, move in moves:
-            kind = self._kind(group, move, split.get(group.owner, ()), cause)
+            kind = self._kind(group, move, split.get(group.owner, ()), cause, self._is_due(group, now))
             publisher.document(group, kind, now, last=last)
 
     def _split(self, moves: list[tuple[PersonIds, Move]], grouped: Grouping | Cluster) -> dict[Id, list[str]]:
@@ -311,7 +311,8 @@ class Settler:
                     split.setdefault(owner, []).append(self._registry.profile_id(group.owner))
         return split
 
-    def _kind(self, group: PersonIds, move: Move, split_into: Iterable[str], cause: Cause) -> Kind:
+    def _kind(self, group: PersonIds, move: Move, split_into: Iterable[str], cause: Cause, swept: bool) -> Kind:
+        """swept: its time has come. Who is updated without either was changed by what others of its cluster did."""
         seat = self._seat(group.owner)
         active = seat.revision > 0 and seat.target == self._registry.profile_id(group.owner)
         event = next(filter(None, map(cause.events.get, group.ids)), "")
@@ -330,7 +331,7 @@ class Settler:
             return Kind("created", event or "split", here)
         if not active:
             return Kind("split", "split", here)
-        return Kind("updated", event or "sweep", here)
+        return Kind("updated", event or ("sweep" if swept else "merge"), here)
 
     # -- triggers ----------------------------------------------------------------------------------------------------
 

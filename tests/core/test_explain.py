@@ -295,6 +295,8 @@ def test_values_that_another_policy_blocks_are_said_to_be_gone() -> None:
     now = known_by("", seen)
     found = difference(now, then, "other.toml", now.find("email:x@example.com"), now.find("cookie:ck-1"))
     assert (found.verdict, found.absent, found.left) == ("same", ["customer:C-1"], ["customer:C-1"])
+    assert found.rebuild == ["identity.blocked"]
+    assert "`selvedge rebuild`" in text(explain(now, now.find("cookie:ck-1")).beside(found))
 
 
 def test_a_look_under_another_policy_is_what_its_own_fold_would_say() -> None:

@@ -164,6 +164,12 @@ def test_times_are_clamped_and_the_original_is_kept() -> None:
     assert accepted({**event(), "time": "2026-03-01T12:04:59Z"}).client_time is None
 
 
+def test_the_policy_says_how_far_a_clock_may_be_wrong() -> None:
+    strict = reader('[identity]\nclamp_past = "2d"\nclamp_future = "0s"')
+    assert accepted({**event(), "time": "2026-02-26T00:00:00Z"}, reader=strict).time == RECEIVED - 2 * times.DAY
+    assert accepted({**event(), "time": "2026-03-01T12:00:01Z"}, reader=strict).time == RECEIVED
+
+
 def test_recordedtime_is_the_received_time_unless_it_lies_ahead() -> None:
     assert accepted({**event(), "recordedtime": "2026-03-01T11:59:30Z"}).received == RECEIVED - 30 * times.SECOND
     assert accepted({**event(), "recordedtime": "2026-03-01T12:04:00Z"}).received == RECEIVED + 4 * times.MINUTE

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pipeline.core.explain.case import Case
 from pipeline.core.explain.known import Known
 from pipeline.core.explain.records import Difference, Fate
+from pipeline.core.policy_changes import changes
 from pipeline.core.touchpoint import Id
 
 
@@ -37,6 +38,7 @@ def difference(now: Known, then: Known, policy: str, one: Id, other: Id | None =
         shared,
         not_shared,
         absent,
+        [change.key for change in changes(now.registry.policy, then.registry.policy) if change.fold],
     )
 
 

@@ -58,7 +58,8 @@ class Fate(msgspec.Struct, frozen=True, omit_defaults=True):
 class Difference(msgspec.Struct, frozen=True, omit_defaults=True):
     """What would differ under another policy. policy: its name. same: nothing would. verdict, persons: as they would
     be; joined, left: identifiers that the persons would gain and lose. edges: those with another fate. shared,
-    not_shared: identifiers that would become hubs, or would be none any more. absent: those that would be blocked."""
+    not_shared: identifiers that would become hubs, or would be none any more. absent: those that would be blocked.
+    rebuild: changed keys that decide how touchpoints are folded; applying them takes `selvedge rebuild`."""
 
     policy: str
     same: bool
@@ -70,6 +71,7 @@ class Difference(msgspec.Struct, frozen=True, omit_defaults=True):
     shared: list[str] = []
     not_shared: list[str] = []
     absent: list[str] = []
+    rebuild: list[str] = []
 
 
 class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -98,6 +98,8 @@ def _difference(difference: Difference) -> Iterator[str]:
     yield from _named("would be shared no more", difference.not_shared)
     yield from _named("would be blocked", difference.absent)
     yield from _cut([_fate(fate) for fate in difference.edges])
+    if difference.rebuild:
+        yield f"  {', '.join(difference.rebuild)}: applying it takes `selvedge rebuild`"
 
 
 def _verdict(difference: Difference) -> str:
