@@ -111,6 +111,9 @@ APART, ONE = {"customer:1", "cookie:c"}, {"cookie:c customer:1"}
         ("hub_fanout = 2", ["0 page.viewed email:cashier@x.com cookie:a device:d",
                             "1 page.viewed email:cashier@x.com cookie:b"],
          {"email:cashier@x.com*", "cookie:a", "device:d", "cookie:b"}),
+        ("hub_fanout = 2", ["0 page.viewed email:cashier@x.com cookie:a device:d",
+                            "1 page.viewed email:cashier@x.com cookie:a", "2 page.viewed customer:1 cookie:b"],
+         {"cookie:a device:d email:cashier@x.com", "cookie:b customer:1"}),
         # vetoes and pairs of the policy
         ("", [VETO], set()),
         ("", [LOGIN, VETO], APART),
@@ -175,6 +178,31 @@ def test_what_the_policy_hides_is_in_no_output_and_still_joins() -> None:
     assert shop.persons() == {f"customer_sha256:{sha256(b'C-7').hexdigest()} device:tablet email_sha256:{JANE}"}
     for hidden in ("ck-secret", "jane@x.com", "905321234567", PHONE, "C-7"):
         assert hidden not in shop.everything
+
+
+def test_a_trigger_too_mentions_only_what_the_policy_shows() -> None:
+    registry = Registry(
+        load('[publish]\nidentifiers = { cookie = "omit", email = "sha256", customer = "omit", checkout = "omit" }')
+    )
+    names = (("cookie", "ck-secret"), ("email", "Jane@x.com"), ("customer", "C-7"))
+    given = {"identifiers": [{"type": type, "value": value} for type, value in names]}
+    cart = {"cart": {"id": "cart-9", "checkout_id": "co-secret"}, "items": [{"sku": "S", "price": "10"}]}
+    records = [
+        event("consent.changed", **given, consent={"channel": "email", "state": "granted", "effective": text(NOON)}),
+        event("checkout.started", **given, **cart),
+    ]
+    reader = Reader(registry)
+    times = [NOON + n * MINUTE for n in range(len(records))]
+    history = [
+        read(one | {"id": f"e{time}", "time": text(time)}, time, reader)
+        for one, time in zip(records, times, strict=True)
+    ]
+    outputs = list(replay([tp for tp in history if isinstance(tp, Touchpoint)], registry, NOON + 90 * MINUTE))
+    (fired,) = (output for output in outputs if output.topic == "triggers")
+    assert fired.value is not None and f'"type":"email_sha256","value":"{JANE}"' in fired.value.decode()
+    for output in outputs:
+        said = output.key + (output.value or b"").decode()
+        assert not any(hidden in said for hidden in ("ck-secret", "jane@x.com", "C-7", "co-secret"))
 
 
 def test_the_rows_of_identities_follow_their_profile_and_keep_when_they_were_first_seen() -> None:

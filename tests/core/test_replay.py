@@ -71,6 +71,17 @@ def test_redirects_are_rewritten_to_one_hop_when_the_survivor_merges_on() -> Non
     assert shop.broken_redirects() == []
 
 
+def test_a_redirect_follows_the_identifier_that_its_id_was_made_from() -> None:
+    history = [seen("e1", 0, L1), seen("e2", 1, L2), seen("e3", 2, DEVICE), seen("e4", 3, L1, DEVICE)]
+    shop = published(history)
+    assert shop.profiles[profile_id(DEVICE)]["merged_into"] == profile_id(L1)
+    handed = published([*history, seen("e5", 4, L2, DEVICE)])
+    assert handed.profiles[profile_id(DEVICE)]["merged_into"] == profile_id(L2)
+    alone = published([*history, seen("e5", 4, L1, DEVICE, type="identity.unlinked")])
+    assert alone.profiles[profile_id(DEVICE)]["status"] == "active"
+    assert alone.profiles[profile_id(DEVICE)]["revision"] > shop.profiles[profile_id(DEVICE)]["revision"]
+
+
 def test_a_late_touchpoint_that_makes_another_anchor_the_oldest_renames_the_profile() -> None:
     shop = published([seen("e1", 10, COOKIE), seen("e2", 11, L1, COOKIE), seen("e3", 5, L1, late=10)])
     assert shop.changes[-1]["kind"] == "renamed"
