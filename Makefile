@@ -19,10 +19,12 @@ test: $(DEV)  ## all tests; those on a real Kafka are skipped where none can be 
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 check: $(DEV)  ## style, types, imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo
-simulate: $(DEV)  ## SEEDS=2000 (or FIRST:LAST) simulated worlds with faults against the oracle
+simulate: $(DEV)  ## SEEDS=2000 (or FIRST:LAST) simulated worlds with faults against the oracle, and histories of triggers
 	@$(BIN)/python -m tests.simulation.runner simulate "$(SEEDS)"
-mutants: $(DEV)  ## mistakes planted in the protocol, and the first seed that finds each
+	@$(BIN)/python -m tests.laws.triggers "$(SEEDS)"
+mutants: $(DEV)  ## mistakes planted in the protocol and the rules of triggers, and the first seed that finds each
 	@$(BIN)/python -m tests.simulation.runner mutants "$(SEEDS)"
+	@$(BIN)/python -m tests.laws.trigger_mutants "$(SEEDS)"
 bench: $(DEV)  ## throughput against Faust as one would write it, on a real Kafka
 	@$(BIN)/python -m benchmarks.bench $(ARGS)
 cost: $(DEV)  ## what identity costs: conflicts, hubs and late links; a large component; a large index cluster

@@ -390,7 +390,8 @@ def _tell(differences: Sequence[object], none: str) -> None:
 )
 @click.option("--json", "shape", flag_value="json", help="Short for --format json.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
-@click.argument("one", metavar="ID")
+@click.option("--trigger", metavar="ID", help="Tell the story of this trigger instead.")
+@click.argument("one", metavar="ID", required=False)
 @click.argument("other", metavar="[ID]", required=False)
 def explain(
     settings: Settings,
@@ -398,7 +399,8 @@ def explain(
     other_policy: Path | None,
     shape: str,
     output: Path | None,
-    one: str,
+    trigger: str | None,
+    one: str | None,
     other: str | None,
 ) -> None:
     """Say why two identifiers are one person, or what keeps them apart and what would have to change; of one
@@ -411,12 +413,18 @@ def explain(
     selvedge explain --input out cookie:c-1                         a replay's --output directory
     selvedge explain --input june.jsonl cookie:c-1 email:j@x.com    a history
     selvedge explain --format svg --output jane.svg email:jane@example.com
-    selvedge explain --policy stricter.toml cookie:c-1 loyalty:L-77"""
+    selvedge explain --policy stricter.toml cookie:c-1 loyalty:L-77
+    selvedge explain --trigger 8d5f… --input june.jsonl             what a trigger was about and what became of it"""
     from pipeline.core.explain.case import explain as explained
     from pipeline.core.explain.difference import difference
     from pipeline.core.explain.known import Malformed, UnknownIdentifier
     from pipeline.explain import CannotExplain, shown
 
+    if (one is None) == (trigger is None):
+        raise click.UsageError("give an identifier, or --trigger with the id of a trigger")
+    if trigger is not None:
+        _tell_story(settings, inputs, trigger, output)
+        return
     with one_line(CannotExplain, UnknownIdentifier):
         known = _known(settings, inputs)
         try:
@@ -432,6 +440,26 @@ def explain(
         click.echo(made, nl=False)
     else:
         output.write_text(made, "utf-8")
+
+
+def _tell_story(settings: Settings, inputs: tuple[Path, ...], trigger: str, output: Path | None) -> None:
+    from pipeline.explain import CannotExplain
+    from pipeline.story import UnknownTrigger, from_directory, from_files, from_state
+
+    with one_line(CannotExplain, UnknownTrigger):
+        if not inputs:
+            lines = _by_state(settings, lambda settings, registry: from_state(trigger, settings, registry))
+        elif len(inputs) == 1 and inputs[0].is_dir():
+            lines = from_directory(trigger, inputs[0], _secret(settings))
+        else:
+            _only_files(inputs)
+            with progress(_size(inputs), "replay") as advance:
+                lines = from_files(trigger, inputs, _registry(settings, None, 1), advance)
+    told = "".join(f"{line}\n" for line in lines)
+    if output is None:
+        click.echo(told, nl=False)
+    else:
+        output.write_text(told, "utf-8")
 
 
 def _known(settings: Settings, inputs: tuple[Path, ...]) -> Known:

@@ -22,11 +22,12 @@ POLICIES = {
     "quiet": f'require_consent = false\nquiet_hours = "15:00-20:00"\n{_FAST}[profile]\ntimezone = "UTC"\n',
 }
 
-_ONE = ("email:jane@example.com", "cookie:c-1", "device:d-1", "email:jane@example.com cookie:c-1")
+# Identifiers of one person are at home at different shards.
+_ONE = ("email:jane@example.com", "cookie:c-2", "device:d-2", "email:jane@example.com cookie:c-2")
 _MANY = (
-    "cookie:c-1",
+    "cookie:c-5",
     "email:jane@example.com",
-    "cookie:c-1 email:jane@example.com",
+    "cookie:c-5 email:jane@example.com",
     "cookie:c-2 email:joe@example.com",
     "device:d-1 email:jane@example.com",
     "customer:C-2 cookie:c-2",
@@ -44,6 +45,7 @@ THEMES = (
     {"scan": 4, "save": 1, "wish": 4, "unwish": 1, "add": 1, **_AROUND},
     {"look": 12, "add": 1, "order": 1, "view": 3, "observe": 1},
     {"add": 3, "snapshot": 1, "checkout": 2, "scan": 2, "wish": 2, "look": 5, **_AROUND},
+    {"add": 3, "scan": 2, "order": 4, "observe": 1},
 )
 """What is done, how often."""
 
@@ -55,7 +57,7 @@ def history(seed: int, *, late: bool = True, persons: bool = True, step: int = 1
     whom = _MANY if persons else _ONE
     settled: dict[str, str] = {}
     if not persons:
-        facts.observe(0, "email:jane@example.com cookie:c-1 device:d-1")
+        facts.observe(0, "email:jane@example.com cookie:c-2 device:d-2")
         settled = dict.fromkeys(whom, "observe")
     theme, delays = rnd.choice(THEMES), rnd.choice(_LATE) if late else (0,)
     minutes = [0]

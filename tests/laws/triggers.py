@@ -169,8 +169,8 @@ def _punctual(seed: int, rnd: Random) -> None:
 
 
 def _lagging(seed: int, rnd: Random) -> None:
-    """Several persons, nothing late, but partitions are read with a lag."""
-    facts = history(seed, late=False, step=20)
+    """Nothing late, but partitions are read with a lag."""
+    facts = history(seed, late=False, persons=rnd.random() < 0.5, step=20)
     in_time = _replayed(facts, final=True)
     world = TriggerWorld(facts, Layout.of(rnd, lag=True), rnd)
     for _ in world.run():
@@ -224,7 +224,9 @@ def _received(tp: Touchpoint, received: int) -> Touchpoint:
 
 
 def _capped(world: TriggerWorld) -> None:
-    """By the anchor of what it tells of, each trigger is its person's of now."""
+    """By the anchor of what it tells of, each trigger is its person's of now; unless a merge is on its way."""
+    if any(world.mail):
+        return
     live = [record for record in newest(world.records).values() if record["status"] == "fired"]
     if len(live) < 2:
         return
