@@ -82,6 +82,12 @@ def test_a_redirect_follows_the_identifier_that_its_id_was_made_from() -> None:
     assert alone.profiles[profile_id(DEVICE)]["revision"] > shop.profiles[profile_id(DEVICE)]["revision"]
 
 
+def test_a_row_of_identities_goes_out_only_when_it_changes() -> None:
+    history = [seen("e1", 0, L1, DEVICE), seen("e2", 1, L1, DEVICE), seen("e3", 2, L2), seen("e4", 3, L2, DEVICE)]
+    rows = [output.key for output in replay(history, Registry(load(""))) if output.topic == "identities"]
+    assert sorted(rows) == sorted([L1, DEVICE, L2, DEVICE])
+
+
 def test_a_late_touchpoint_that_makes_another_anchor_the_oldest_renames_the_profile() -> None:
     shop = published([seen("e1", 10, COOKIE), seen("e2", 11, L1, COOKIE), seen("e3", 5, L1, late=10)])
     assert shop.changes[-1]["kind"] == "renamed"
