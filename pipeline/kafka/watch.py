@@ -82,7 +82,7 @@ def line(topic: str, record: Record) -> Text:
     if topic == "dead-letters":
         return _dead_letter(record)
     if record.value is None:
-        return _words(("erased", "red"), record.key)
+        return _words(("forgotten" if topic == "products" else "erased", "red"), record.key)
     try:
         document = json.loads(record.value)
         return LINES[topic.partition(".")[0]](record, document)

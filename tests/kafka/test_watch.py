@@ -36,6 +36,15 @@ PROFILE = {
     "lineage": {"touchpoints": 7},
 }
 REDIRECT = {"profile_id": "p-2", "revision": 4, "status": "merged", "merged_into": "p-1"}
+PRODUCT = {
+    "sku": "SKU-1",
+    "bought_together": [{"sku": "SKU-9", "orders": 2, "lift": 1.5}],
+    "viewed_then_bought": [],
+    "wished_90d": 4,
+    "by_store": {},
+    "price": "89.90",
+    "stock": {"": 12, "S-12": 3},
+}
 IDENTITY = {"type": "cookie", "value": "c-1", "profile_id": "p-1", "since": "2026-03-01T10:31:07Z", "shared": True}
 CHANGE = {
     "profile_id": "p-1",
@@ -90,6 +99,8 @@ def record(value: object, **more: object) -> Record:
         ),
         ("profiles", REDIRECT, "profile k-1 r4 merged into p-1"),
         ("profiles", None, "erased k-1"),
+        ("products", PRODUCT, "product SKU-1 89.90 stock 12 S-12:3 wished 4 with SKU-9 (2)"),
+        ("products", None, "forgotten k-1"),
         ("identities", IDENTITY, "identity cookie:c-1 is of p-1 shared"),
         ("profile-changes", CHANGE, "merged p-1 r4 from p-2 identifiers, commerce because of evt-1"),
         (
