@@ -99,10 +99,17 @@ class Timers:
     def _first(self) -> list[tuple[int, Id]]:
         """The earliest bucket, open. What is due only later leaves it."""
         start = self._starts[0]
-        if start not in self._open:
-            self._open[start] = []
+        opened = self._open.get(start)
+        if opened is None:
+            opened = self._open[start] = []
+            places, end = self._place, start + BUCKET
             for root in self._closed.pop(start):
-                if self._place.get(root) == start:
-                    self._move_on(root)
-            heapify(self._open[start])
-        return self._open[start]
+                if places.get(root) == start:
+                    wake = self._wake.get(root, 0)
+                    if 0 < wake < end:
+                        places[root] = wake
+                        opened.append((wake, root))
+                    else:
+                        self._move_on(root)
+            heapify(opened)
+        return opened
