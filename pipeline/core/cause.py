@@ -36,11 +36,13 @@ class Cause:
 
 
 class Watched:
-    """Identifiers whose facts may change triggers at once. carts: in clusters with carts. contested: in clusters whose
-    persons may change with each newer sighting. Facts and roots may be at different shards: they have one in common.
-    announced: newest time of a price or a stock."""
+    """Identifiers whose facts may change triggers at once. ripe: in clusters of which something may have been due
+    already, so that it may be due at once for other persons. told: in clusters that were told something. contested: in
+    clusters whose persons may change with each newer sighting. Facts and roots may be at different shards: they have
+    one in common. announced: newest time of a price or a stock."""
 
     def __init__(self) -> None:
-        self.carts: set[Id] = set()
+        self.ripe: set[Id] = set()
+        self.told: set[Id] = set()
         self.contested: set[Id] = set()
         self.announced = 0

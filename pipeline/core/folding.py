@@ -53,7 +53,7 @@ class Folding:
         durable: bool,
     ) -> None:
         self._registry, self._index, self._post, self._count = registry, index, post, count
-        self._watched, self._contested = watched.carts, watched.contested
+        self._ripe, self._told, self._contested = watched.ripe, watched.told, watched.contested
         self._all_watched = watched
         self.asking = Asking(registry, post, catalogue)
         self._acts = self.asking.acts
@@ -62,7 +62,7 @@ class Folding:
         self.dedup = Dedup(registry.policy.identity.dedup_window, durable=durable)
         self.next_alarm = 0
         self.urgent = False
-        """Whether a touchpoint since the last report could change a trigger of a watched identifier."""
+        """Whether a touchpoint since the last report could change a trigger at once."""
         self._grace = registry.policy.triggers.grace
         self._waits = waits(registry.policy.triggers)
         self._changed: dict[Id, str] = {}
@@ -98,12 +98,12 @@ class Folding:
         first = sighting is None or sighting.first == touchpoint.time
         if first or vetoed or learned or fragment.born != born:
             self._regroup.add(anchor)
-            self._note_judged(anchor, ids)
+            self._note_judged(anchor, ids, self._ripe)
+        elif not self._contested.isdisjoint(ids):
+            self._note_judged(anchor, ids, self._ripe)
         elif self._may_matter(touchpoint, sighting):
-            self._note_judged(anchor, ids)
-        wait = self._waits.get(touchpoint.type)
-        if wait is not None:
-            self._arm(anchor, max(touchpoint.time + wait, -(-touchpoint.received // SECOND) * SECOND))
+            self._note_judged(anchor, ids, self._told)
+        self._set_alarm(anchor, touchpoint)
         act = self._acts.get(touchpoint.type)
         if act is not None:
             self._act(act, fragment, touchpoint)
@@ -127,14 +127,24 @@ class Folding:
         return first
 
     def _may_matter(self, touchpoint: Touchpoint, sighting: Sighting | None) -> bool:
-        """Whether triggers can depend on identifiers seen again: the app is new, or who is one person is open."""
+        """Whether what was told can depend on identifiers seen again: also where the app is new."""
         on_app = sighting is not None and sighting.app == touchpoint.received
-        return on_app or matters(touchpoint, self._grace) or not self._contested.isdisjoint(touchpoint.ids)
+        return on_app or matters(touchpoint, self._grace)
 
-    def _note_judged(self, anchor: Id, ids: tuple[Id, ...]) -> None:
+    def _note_judged(self, anchor: Id, ids: tuple[Id, ...], concerned: set[Id]) -> None:
+        """concerned: whose triggers such a fact may change at once."""
         self._judged.add(anchor)
-        if not self._watched.isdisjoint(ids):
+        if not concerned.isdisjoint(ids):
             self.urgent = True
+
+    def _set_alarm(self, anchor: Id, touchpoint: Touchpoint) -> None:
+        """When something can be due by it: what is late may show at once that something was."""
+        wait = self._waits.get(touchpoint.type)
+        at_once = -(-touchpoint.received // SECOND) * SECOND
+        if touchpoint.received - touchpoint.time > self._grace and not self._ripe.isdisjoint(touchpoint.ids):
+            self._arm(anchor, at_once)
+        elif wait is not None:
+            self._arm(anchor, max(touchpoint.time + wait, at_once))
 
     def _arm(self, anchor: Id, alarm: int) -> None:
         self._alarms[anchor] = earlier(self._alarms.get(anchor, 0), alarm)

@@ -119,7 +119,8 @@ def instants(fragments: Sequence[Fragment], since: int, now: int, grace: int, *,
     if contested:
         joined.update(time for fragment in fragments for time in _seen(fragment))
     open = _seconds(joined) | _seconds(time for fragment in fragments for time in _decisive(fragment, grace))
-    changes = _seconds(time for fragment in fragments for time in _changes(fragment))
+    open |= _seconds(time for fragment in fragments for time in _changes(fragment, patient=False))
+    changes = _seconds(time for fragment in fragments for time in _changes(fragment, patient=True))
     seconds = sorted(second for second in open | changes if second > since)
     reached = bisect_right(seconds, now)
     return Instants(seconds[:reached], open, sorted(joined), seconds[reached] if reached < len(seconds) else 0)
@@ -135,11 +136,12 @@ def _seen(fragment: Fragment) -> Iterable[int]:
             yield received
 
 
-def _changes(fragment: Fragment) -> Iterable[int]:
+def _changes(fragment: Fragment, *, patient: bool) -> Iterable[int]:
     """When facts came that deadlines are made of."""
     for family in ALL:
-        for _, received in family.refs(fragment):
-            yield received
+        if family.patient == patient:
+            for _, received in family.refs(fragment):
+                yield received
 
 
 def _joining(fragment: Fragment) -> Iterable[int]:

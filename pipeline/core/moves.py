@@ -16,7 +16,9 @@ from pipeline.core.identifiers import Registry
 from pipeline.core.mail import Adopt, Arrived, Mail, Report
 from pipeline.core.roots import Roots
 from pipeline.core.rows import Rows
+from pipeline.core.timers import earlier
 from pipeline.core.touchpoint import Id
+from pipeline.core.trigger import earliest
 from pipeline.core.unionfind import Index
 
 
@@ -28,6 +30,7 @@ class Moves:
     ) -> None:
         self._home, self._index, self._fragments = registry.home, index, fragments
         self._roots, self._post = roots, post
+        self._triggers = registry.policy.triggers
         self._lost: list[Id] = []
 
     def lost(self, name: Id) -> None:
@@ -61,10 +64,7 @@ class Moves:
             roots.seats.put(name, seat)
             roots.mark(root, name, "", True)
         roots.clusters[root].extend(members)
-        if root in roots.watched:
-            roots.watched.update(members)
-        elif old in roots.watched:
-            roots.watched.update(roots.clusters[root])
+        roots.join(old, root, members)
         for name, where in list(roots.orphans.items()):
             if where == old:
                 roots.orphan(name, root)
@@ -121,10 +121,11 @@ class Moves:
             roots.replicate(root, name, message.fragment)
         fragment = (self._fragments if self._index.is_here(name) else roots.replicas).get(name)
         seat.carts |= fragment is not None and may_fire(fragment)
-        if root in roots.watched:
-            roots.watched.add(name)
-        elif seat.carts:
-            roots.watched.update(roots.clusters[root])
+        first = earliest(() if fragment is None else (fragment,), self._triggers)
+        ripe = first is not None and first <= roots.clock
+        if first is not None and not ripe:
+            seat.alarm = earlier(seat.alarm, first)
+        roots.joined(root, name, ripe=ripe, told=bool(seat.told))
         roots.take_claims(root, seat)
         self._expect(root, message.bundle, 1, message.size)
         roots.mark(root, name, "", True)

@@ -37,7 +37,7 @@ class Roots:
     ) -> None:
         self._registry, self._index, self._post = registry, index, post
         self._revision_of = revision_of
-        self.watched, self.contested = watched.carts, watched.contested
+        self.ripe, self.told, self.contested = watched.ripe, watched.told, watched.contested
         self.seats: Rows[Seat] = Rows(seats_of.encode, seats_of.decode, registry.key, durable=durable)
         self.replicas = rows_of(registry, durable=durable)
         self.clusters: dict[Id, list[Id]] = {}
@@ -124,7 +124,7 @@ class Roots:
         """Puts a mask in the place of an identifier, wherever it is named here."""
         self.replicas.drop(name)
         self.orphan(name, None)
-        for watched in (self.watched, self.contested):
+        for watched in (self.ripe, self.told, self.contested):
             watched.discard(name)
         seat = self.seats.rename(name, mask)
         if seat is not None:
@@ -146,6 +146,22 @@ class Roots:
         cause = self.dirty.pop(name, None)
         if cause is not None:
             self.dirty[mask] = cause
+
+    def join(self, old: Id, root: Id, members: list[Id]) -> None:
+        """Members of the cluster of `old` came into the one of `root`: what holds of one holds of both."""
+        for marked in (self.ripe, self.told):
+            if root in marked:
+                marked.update(members)
+            elif old in marked:
+                marked.update(self.clusters[root])
+
+    def joined(self, root: Id, name: Id, *, ripe: bool, told: bool) -> None:
+        """The same of one identifier that came into the cluster of `root`."""
+        for marked, holds in ((self.ripe, ripe), (self.told, told)):
+            if root in marked:
+                marked.add(name)
+            elif holds or name in marked:
+                marked.update(self.clusters[root])
 
     def take_claims(self, root: Id, seat: Seat) -> None:
         """Privacy requests that waited at a former root."""
@@ -185,7 +201,8 @@ class Roots:
             self._with_carts.add(root)
 
     def loaded(self) -> None:
-        """After all seats: whoever is in a cluster with carts is watched."""
+        """After all seats: what was due or told of a cluster that can have triggers is not known any more."""
         for root in self._with_carts:
-            self.watched.update(self.clusters[root])
+            self.ripe.update(self.clusters[root])
+            self.told.update(self.clusters[root])
         self._with_carts.clear()

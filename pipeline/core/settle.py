@@ -8,7 +8,7 @@ deadline, by what was known then; so they do not depend on how the input was cut
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from enum import Enum
 from functools import reduce
 
@@ -81,8 +81,8 @@ class Settler:
             dirty.setdefault(root, Cause())
         for root, cause in dirty.items():
             roots.sound(cause)
-            if cause.alarms and root not in roots.watched:
-                roots.watched.update(roots.clusters[root])
+            if root not in roots.ripe and (root in due or self._is_alarmed(root, cause, now)):
+                roots.ripe.update(roots.clusters[root])
             seat = self._seat(root)
             if seat.waiting:
                 roots.dirty[root] = cause
@@ -119,15 +119,26 @@ class Settler:
         return [name for name in members if name not in suppressions] if suppressions.since else members
 
     def _concerns_triggers(self, root: Id, cause: Cause, now: int) -> bool:
-        if any(alarm <= now for alarm in cause.alarms.values()):
+        if self._is_alarmed(root, cause, now):
             return True
-        return cause.judge and root in self._roots.watched
+        roots = self._roots
+        regroup = cause.regroup or not roots.contested.isdisjoint(cause.events)
+        return cause.judge and (root in roots.told or (regroup and root in roots.ripe))
 
     def persons(self) -> Iterator[PersonIds]:
         """All persons as they are now."""
         for root in self._roots.clusters:
             grouped = self._groupings.get(root) or grouping(self._members(root), self._fragment, self._registry)
             yield from grouped.groups
+
+    def _is_alarmed(self, root: Id, cause: Cause, now: int) -> bool:
+        """Whether the time of a changed cart has come, or that of somebody who joined the cluster."""
+        if any(alarm <= now for alarm in cause.alarms.values()):
+            return True
+        if not cause.regroup:
+            return False
+        members = self._roots.clusters[root]
+        return 0 < self._judge.alarm(members if len(members) < LARGE else cause.events) <= now
 
     def finish(self, now: int) -> None:
         """Views every profile once more and publishes what changed."""
@@ -146,6 +157,8 @@ class Settler:
             alarms = [cluster.times.next()]
         elif cause.regroup or (known is not None and not known.settled):
             self._groupings.pop(root, None)
+            members = self._roots.clusters[root]
+            alarms = [self._judge.alarm(members if len(members) < LARGE else cause.events)]
         seat = self._seat(root)
         self._wake(root, seat, reduce(earlier, alarms, seat.wake))
 
@@ -157,13 +170,13 @@ class Settler:
         if before is not None and before.settled and not cause.regroup:
             self._refresh(root, before, cause, due, now, caught_up_to)
             return
-        grouped, touched = self._regroup(root, cause, before)
+        grouped, touched, moved = self._regroup(root, cause, before)
         self._withdraw_vanished(root, grouped, now)
         if due:
             touched += [group for group in grouped.groups if group not in touched and self._is_due(group, now)]
         if self._documents:
             self._publish(touched, grouped, cause, now)
-        self._triggers(root, touched, True, now, caught_up_to)
+        self._triggers(root, touched, moved, True, now, caught_up_to)
         self._arm(root, grouped.groups, now)
 
     def _let_go_of_forgotten(self, root: Id, cause: Cause) -> None:
@@ -202,7 +215,7 @@ class Settler:
                 kind = Kind("updated", touched[group.owner] or "sweep")
                 self._publisher.document(group, kind, now)
         if due or self._concerns_triggers(root, cause, now):
-            self._triggers(root, groups, cause.judge, now, caught_up_to)
+            self._triggers(root, groups, (), cause.judge, now, caught_up_to)
         self._arm(root, grouped.groups if due else groups, now, self._seat(root).wake)
 
     def _large(self, root: Id, cause: Cause, due: bool, now: int, caught_up_to: int) -> None:
@@ -224,8 +237,8 @@ class Settler:
                 event = next(filter(None, map(cause.events.get, group.ids)), "sweep")
                 self._publisher.document(group, Kind("updated", event), now)
         if self._clock is not Clock.RECORD:
-            self._triggers(root, touched, changed or cause.judge, now, caught_up_to)
-        elif root in self._roots.watched:
+            self._triggers(root, touched, moved, changed or cause.judge, now, caught_up_to)
+        elif root in self._roots.ripe:
             self._components(cluster, touched, changed or cause.judge, now)
         self._note_times(cluster, [name for group in touched for name in group.ids], now)
         self._wake(root, self._seat(root), cluster.times.next())
@@ -253,8 +266,10 @@ class Settler:
             times = [time for time in _times(self._seat(name)) if time > now]
             cluster.times.arm(name, min(times, default=0))
 
-    def _regroup(self, root: Id, cause: Cause, before: Grouping | None) -> tuple[Grouping, list[PersonIds]]:
-        """The persons of the cluster, and those that this epoch concerns."""
+    def _regroup(
+        self, root: Id, cause: Cause, before: Grouping | None
+    ) -> tuple[Grouping, list[PersonIds], Collection[PersonIds]]:
+        """The persons of the cluster, those that this epoch concerns, and those that are other ones than before."""
         roots = self._roots
         members = self._members(root)
         grouped = grouping(members, self._fragment, self._registry)
@@ -265,7 +280,7 @@ class Settler:
         else:
             roots.contested.update(members)
         if before is None:
-            return grouped, list(grouped.groups)
+            return grouped, list(grouped.groups), grouped.groups
         known = set(before.groups)
         since, after = before.since, grouped.since
         touched = [
@@ -274,7 +289,7 @@ class Settler:
             if group not in known
             or any(name in cause.events or since.get(name) != after.get(name) for name in group.ids)
         ]
-        return grouped, touched
+        return grouped, touched, {group for group in touched if group not in known}
 
     def _count_conflicts(self, grouped: Grouping, before: Grouping | None) -> None:
         """Edges that keep persons apart and did not before; each is known at both of its ends. What this process has
@@ -335,9 +350,18 @@ class Settler:
 
     # -- triggers ----------------------------------------------------------------------------------------------------
 
-    def _triggers(self, root: Id, touched: list[PersonIds], changed: bool, now: int, caught_up_to: int) -> None:
-        """Judges the persons whose alarm has come; if a fact that triggers depend on or the grouping changed, all with
-        carts: what was told may be wrong now, and what seemed closed or blocked may be due."""
+    def _triggers(
+        self,
+        root: Id,
+        touched: list[PersonIds],
+        moved: Collection[PersonIds],
+        changed: bool,
+        now: int,
+        caught_up_to: int,
+    ) -> None:
+        """Judges the persons whose alarm has come, and of those who can have triggers the ones `moved`: what
+        seemed closed may be due. If a fact that triggers depend on came, also who was told something: it may be wrong
+        now, or what was blocked may be due."""
         judge = self._judge
         if self._clock is Clock.RECORD:
             self._by_instants(root, self._members(root), changed, now)
@@ -345,9 +369,15 @@ class Settler:
                 self._publisher.forget(group)
             return
         for group in touched:
-            if 0 < judge.alarm(group.ids) <= now or (changed and judge.has_carts(group.ids)):
+            if (
+                0 < judge.alarm(group.ids) <= now
+                or (changed and judge.has_told(group.ids))
+                or (group in moved and judge.has_carts(group.ids))
+            ):
                 judge.judge(self._publisher.person(group), group, now, caught_up_to, None)
                 self._publisher.forget(group)
+                if root not in self._roots.told and judge.has_told(group.ids):
+                    self._roots.told.update(self._roots.clusters[root])
 
     def _components(self, cluster: Cluster, touched: list[PersonIds], changed: bool, now: int) -> None:
         """Judges on the record clock those whom the touched persons may have been one with since they were judged."""
@@ -387,6 +417,8 @@ class Settler:
                 if any(self._seat(name).evaluated < at for name in group.ids):
                     judge.judge(self._publisher.person(group), group, at, at, at)
             judge.silence(members, at)
+        if holder not in self._roots.told and judge.has_told(members):
+            self._roots.told.update(self._roots.clusters[self._seat(holder).root])
         for name in members:
             judge.evaluated(name, now)
         judge.set_alarm(holder, reduce(earlier, (seen.later, self._due_from), self._seat(holder).alarm))

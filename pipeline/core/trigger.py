@@ -53,9 +53,9 @@ def evaluate(
     fragments, policy = person.fragments, registry.policy.triggers
     told = any(ledger.values())
     if not told:
-        earliest = _earliest(fragments, policy)
-        if earliest is None or earliest > now:
-            return Outcome(wake=earliest)
+        first = earliest(fragments, policy)
+        if first is None or first > now:
+            return Outcome(wake=first)
     case = Case(person, now, caught_up_to, registry, as_of, revision)
     if told:
         case.read(ledger)
@@ -65,7 +65,7 @@ def evaluate(
     return Outcome(case.records, case.changed, case.wake, found.held)
 
 
-def _earliest(fragments: Sequence[Fragment], policy: Triggers) -> int | None:
+def earliest(fragments: Sequence[Fragment], policy: Triggers) -> int | None:
     """Before this time nothing of these fragments can be due; None: nothing ever."""
     times = [family.earliest(fragment, policy) for fragment in fragments for family in ALL]
     return min((time + policy.grace for time in times if time is not None), default=None)

@@ -179,9 +179,9 @@ MUTANTS = (
         "pass",
     ),
     Mutant(
-        "who has carts is forgotten in recovery",
+        "who was told something is forgotten in recovery",
         "core.roots:Roots.loaded",
-        "self.watched.update(self.clusters[root])",
+        "self.told.update(self.clusters[root])",
         "pass",
     ),
     Mutant(

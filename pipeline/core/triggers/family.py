@@ -27,9 +27,12 @@ class Family(msgspec.Struct, frozen=True):
 
     earliest: before this time nothing of a fragment can have a deadline; None: it has no such facts. The fast path of
     every person: no loop over more than it must.
-    episodes: of one person, by what is known. refs: every fact that can be in `changes`, with its received time."""
+    episodes: of one person, by what is known. refs: every fact that can be in `changes`, with its received time.
+    patient: no deadline comes sooner after its facts than `alarms.waits` says; only then a person who was told nothing
+    need not be looked at when one of them is received."""
 
     names: tuple[str, ...]
     earliest: Callable[[Fragment, Triggers], int | None]
     episodes: Callable[[Known], list[Episode]]
     refs: Callable[[Fragment], Iterable[tuple[Ref, int]]]
+    patient: bool = False

@@ -29,4 +29,4 @@ def _refs(fragment: Fragment) -> Iterable[tuple[Ref, int]]:
             yield (change.event, change.source), change.received
 
 
-STORE_BASKETS: Final = Family(("store_basket",), _earliest, _episodes, _refs)
+STORE_BASKETS: Final = Family(("store_basket",), _earliest, _episodes, _refs, patient=True)

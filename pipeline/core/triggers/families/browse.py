@@ -129,4 +129,4 @@ def _order(orders: list[Purchase], after: int) -> Purchase | None:
     return orders[place] if place < len(orders) else None
 
 
-BROWSE: Final = Family(("browse",), _earliest, _episodes, _refs)
+BROWSE: Final = Family(("browse",), _earliest, _episodes, _refs, patient=True)

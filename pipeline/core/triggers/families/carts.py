@@ -29,4 +29,4 @@ def _refs(fragment: Fragment) -> Iterable[tuple[Ref, int]]:
             yield (change.event, change.source), change.received
 
 
-CARTS: Final = Family(("checkout", "cart"), _earliest, _episodes, _refs)
+CARTS: Final = Family(("checkout", "cart"), _earliest, _episodes, _refs, patient=True)

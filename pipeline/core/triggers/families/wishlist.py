@@ -156,4 +156,4 @@ def _line(known: CartLine | None, new: Line, time: int) -> CartLine:
     )
 
 
-WISHLIST: Final = Family(("wishlist",), _earliest, _episodes, _refs)
+WISHLIST: Final = Family(("wishlist",), _earliest, _episodes, _refs, patient=True)
