@@ -22,24 +22,25 @@ from pipeline.sample import SampleRecord, generate
 from tests.kafka.brokers import start
 
 PER_SHOPPER = 13
-SHARES = {"Faust, agent and Tables": 0.1}
-"""Of the touchpoints, for contestants that would take all day."""
 LIVE_S = 20
+BASELINE, PIPELINE = CONTESTANTS[0].name, CONTESTANTS[-1].name
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("--touchpoints", type=int, default=300_000)
+    parser.add_argument("--touchpoints", type=int, default=60_000, help="of the sample shop")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--live-rate", type=int, default=5_000, help="touchpoints per second")
+    parser.add_argument("--live-rate", type=int, default=1_000, help="touchpoints per second")
     given = parser.parse_args()
     shop = _shop(given.touchpoints)
     print(f"{_machine()}; {len(shop):,} touchpoints of {_mean_bytes(shop):.0f} bytes, {PER_SHOPPER} a shopper, 3 days")
+    print("each contestant reads: " + ", ".join(f"{one.name} {len(one.share(shop)):,}" for one in CONTESTANTS))
     _replay(shop)
     with start() as broker:
         runs = _backlogs(broker.bootstrap, shop, given.rounds)
         _tell(runs)
         _live(broker.bootstrap, shop[: given.live_rate * LIVE_S], given.live_rate)
+    print(f"load of the machine at the end: {os.getloadavg()[0]:.1f}")
 
 
 def _shop(touchpoints: int) -> list[SampleRecord]:
@@ -50,8 +51,7 @@ def _backlogs(brokers: str, shop: Sequence[SampleRecord], rounds: int) -> dict[s
     runs: dict[str, list[Run]] = {contestant.name: [] for contestant in CONTESTANTS}
     for number in range(rounds):
         for contestant in CONTESTANTS:
-            share = shop[: int(len(shop) * SHARES.get(contestant.name, 1))]
-            run = backlog(contestant, brokers, share)
+            run = backlog(contestant, brokers, contestant.share(shop))
             runs[contestant.name].append(run)
             print(f"round {number + 1}, {contestant.name}: {run.rate:,.0f}/s", flush=True)
     return runs
@@ -59,12 +59,14 @@ def _backlogs(brokers: str, shop: Sequence[SampleRecord], rounds: int) -> dict[s
 
 def _tell(runs: dict[str, list[Run]]) -> None:
     rates = {name: statistics.median(run.rate for run in done) for name, done in runs.items()}
-    slowest = min(rates.values())
-    print(f"\n{'backlog, one process, 8 partitions':36} {'touchpoints/s':>14} {'ratio':>7} {'peak MB':>8}")
+    cpus = {name: statistics.median(run.cpu for run in done) for name, done in runs.items()}
+    heads = f"{'touchpoints/s':>14} {'ratio':>7} {'us of CPU':>10} {'ratio':>7} {'peak MB':>8}"
+    print(f"\n{'backlog, one process, 8 partitions':36} {heads}")
     for name, rate in rates.items():
         peak = max(run.peak for run in runs[name]) / 1e6
-        print(f"{name:36} {rate:14,.0f} {rate / slowest:7.1f} {peak:8.0f}")
-    _tell_epochs(runs["Selvedge"][-1])
+        by_time, by_cpu = rate / rates[BASELINE], cpus[BASELINE] / cpus[name]
+        print(f"{name:36} {rate:14,.0f} {by_time:7.1f} {cpus[name] * 1e6:10.1f} {by_cpu:7.1f} {peak:8.0f}")
+    _tell_epochs(runs[PIPELINE][-1])
 
 
 def _tell_epochs(run: Run) -> None:
@@ -113,7 +115,7 @@ def _mean_bytes(shop: Sequence[SampleRecord]) -> float:
 
 
 def _machine() -> str:
-    return f"Python {platform.python_version()}, {os.cpu_count()} cores"
+    return f"Python {platform.python_version()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
 
 
 if __name__ == "__main__":

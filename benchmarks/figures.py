@@ -29,4 +29,10 @@ class Figures:
 
     def _document(self) -> dict[str, object]:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        return {"touchpoints": self.touchpoints, "written": time.time(), "peak_bytes": peak, "commit_s": []}
+        return {
+            "touchpoints": self.touchpoints,
+            "written": time.time(),
+            "cpu_s": time.process_time(),
+            "peak_bytes": peak,
+            "commit_s": [],
+        }

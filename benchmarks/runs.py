@@ -1,7 +1,9 @@
 """One run of one contestant: a process that reads a topic filled before, watched through the figures it writes.
 
-The rate is the slope between the first figures with touchpoints and the last, so that neither the start of the process
-nor the end of the topic counts. Every run has a topic prefix of its own.
+The rate is the slope between the first figures with touchpoints and the last, so that the start of the process does not
+count; a worker's run ends with the commit of its last effects, not when all has been read. Contestants are of very
+different speed: each reads so much of the shop, or reads it so often, that there is something to measure. Every run has
+a topic prefix of its own.
 """
 
 from __future__ import annotations
@@ -28,16 +30,18 @@ from pipeline.sample import SampleRecord
 from pipeline.settings import ENV, Settings
 
 SHARDS = 8
-LOOK_S = 0.1
+LOOK_S = 0.05
 STOP_S = 30.0
-SECONDS_MAX = 40.0
+SECONDS_MAX = 60.0
 """A slow contestant is stopped then; its rate is known long before."""
 
 
 class Run(NamedTuple):
-    """rate: touchpoints per second; peak: bytes; commits: seconds of each epoch's commit."""
+    """rate: touchpoints per second; cpu: seconds of CPU for each; peak: bytes; commits: seconds of each epoch's
+    commit."""
 
     rate: float
+    cpu: float
     touchpoints: int
     peak: int
     commits: list[float]
@@ -46,11 +50,18 @@ class Run(NamedTuple):
 
 @dataclass
 class Contestant:
-    """`command` gets brokers, prefix, file of figures and an empty directory appended, unless it is a `worker`."""
+    """`command` gets brokers, prefix, file of figures and an empty directory appended, unless it is a `worker`. times:
+    how often it reads the shop."""
 
     name: str
     command: Sequence[str]
+    times: float = 1
     worker: bool = False
+
+    def share(self, shop: Sequence[SampleRecord]) -> Sequence[SampleRecord]:
+        """What it reads."""
+        whole = int(self.times)
+        return [*shop] * whole + [*shop[: int(len(shop) * (self.times - whole))]]
 
     def start(self, settings: Settings, figures: Path, directory: Path) -> subprocess.Popen[bytes]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(ENV)}
@@ -65,8 +76,8 @@ class Contestant:
 
 
 CONTESTANTS = (
-    Contestant("Faust, agent and Tables", ["-m", "benchmarks.plain_faust"]),
-    Contestant("blocks, no-op agent", ["-m", "benchmarks.noop_blocks"]),
+    Contestant("Faust, agent and Tables", ["-m", "benchmarks.plain_faust"], times=0.1),
+    Contestant("blocks, no-op agent", ["-m", "benchmarks.noop_blocks"], times=6),
     Contestant("Selvedge", ["-m", "pipeline", "worker"], worker=True),
 )
 
@@ -98,7 +109,7 @@ def backlog(contestant: Contestant, brokers: str, records: Sequence[SampleRecord
             sender.send(record)
         sender.producer.flush()
         with running(contestant, settings, Path(name)) as watched:
-            while watched.touchpoints < len(records) and watched.seconds < SECONDS_MAX:
+            while not watched.is_done(len(records)) and watched.seconds < SECONDS_MAX:
                 watched.look()
         return watched.run()
 
@@ -115,7 +126,7 @@ def live(contestant: Contestant, brokers: str, records: Sequence[SampleRecord], 
                     watched.look()
             sender.producer.flush()
             until = watched.seconds + SECONDS_MAX
-            while watched.touchpoints < len(records) and watched.seconds < until:
+            while not watched.is_done(len(records)) and watched.seconds < until:
                 watched.look()
         return watched.run()
 
@@ -147,10 +158,10 @@ class Watched:
     """A running contestant and the figures it has written so far."""
 
     def __init__(self, process: subprocess.Popen[bytes], directory: Path) -> None:
-        self.touchpoints = 0
         self._process, self._directory = process, directory
         self._begun = time.monotonic()
-        self._points: list[tuple[float, int]] = []
+        self._points: list[dict[str, Any]] = []
+        """Figures that differ from those before in what was read or published."""
         self._last: dict[str, Any] = {}
 
     @property
@@ -164,16 +175,31 @@ class Watched:
         figures = self._directory / "figures.json"
         if figures.exists():
             self._last = msgspec.json.decode(figures.read_bytes())
-            if self._last["touchpoints"] > self.touchpoints:
-                self.touchpoints = self._last["touchpoints"]
-                self._points.append((self._last["written"], self.touchpoints))
+            if self._last["touchpoints"] and (not self._points or _work(self._last) != _work(self._points[-1])):
+                self._points.append(self._last)
+
+    def is_done(self, touchpoints: int) -> bool:
+        """Whether so many have been read and, by a worker, everything that follows from them is committed."""
+        return bool(self._last) and self._last["touchpoints"] >= touchpoints and self._last.get("idle", True)
 
     def run(self) -> Run:
         if len(self._points) < 2:
-            raise RuntimeError("too few touchpoints to measure with")
-        (then, before), (now, after) = self._points[0], self._points[-1]
-        last = self._last
-        return Run((after - before) / (now - then), after, last["peak_bytes"], last["commit_s"], last.get("counts", {}))
+            raise RuntimeError("too few touchpoints to measure with: raise --touchpoints")
+        first, last = self._points[0], self._points[-1]
+        read = last["touchpoints"] - first["touchpoints"]
+        return Run(
+            read / (last["written"] - first["written"]),
+            (last["cpu_s"] - first["cpu_s"]) / read,
+            last["touchpoints"],
+            self._last["peak_bytes"],
+            self._last["commit_s"],
+            self._last.get("counts", {}),
+        )
+
+
+def _work(figures: dict[str, Any]) -> tuple[int, int]:
+    """What was read, and how much was committed of it."""
+    return figures["touchpoints"], sum(figures.get("counts", {}).values())
 
 
 @contextmanager

@@ -96,10 +96,12 @@ class Stats:
 
     def document(self) -> dict[str, Any]:
         """touchpoints: records read from `touchpoints`; rejected: of these, by code; counts: what the core counted;
-        commit_s, drain_s: seconds of the newest epochs; now, caught_up_to: microseconds; peak_bytes: of memory."""
+        commit_s, drain_s: seconds of the newest epochs; cpu_s: seconds of CPU used; now, caught_up_to:
+        microseconds; peak_bytes: of memory."""
         return {
             "started": self._begun,
             "written": time.time(),
+            "cpu_s": time.process_time(),
             "shards": self.shards,
             "ready": self.ready,
             "touchpoints": self.touchpoints,
