@@ -179,12 +179,6 @@ MUTANTS = (
         "pass",
     ),
     Mutant(
-        "who was told something is forgotten in recovery",
-        "core.roots:Roots.loaded",
-        "self.told.update(self.clusters[root])",
-        "pass",
-    ),
-    Mutant(
         "redirects do not follow",
         "core.publish:Publisher.identities",
         "if seat.revision and name != group.owner and seat.target != profile_id:",
