@@ -13,12 +13,13 @@ from typing import Any
 import msgspec
 
 from pipeline.core import seat as seats_of
-from pipeline.core.fragment_rows import version_of
+from pipeline.core.fragment import ids_of
+from pipeline.core.fragment_rows import decode_fragment, version_of
 from pipeline.core.replay import Replay, replay
 from pipeline.core.seat import Seat
 from pipeline.core.touchpoint import Id
 from pipeline.core.unionfind import Node
-from pipeline.kafka.state import CLAIM, POSITION
+from pipeline.kafka.state import CLAIM, POSITION, SHELL, claimant
 from tests.oracle import Answer, answer
 from tests.published import Published
 from tests.simulation.world import World, registry
@@ -36,7 +37,11 @@ def compare(world: World) -> None:
     published = Published(world.outputs())
     known = answer(world.touchpoints, world.registry)
     agrees_with_the_oracle(published, known)
-    agrees_with_the_state(published, State(world))
+    state = State(world)
+    agrees_with_the_state(published, state)
+    knows_its_hubs(state, known.hubs)
+    parents_fall(world)
+    belongs_to_the_last(world)
     refused_once(world)
     in_order = sorted(world.touchpoints, key=lambda tp: tp.received)
     alone = Published(replay(in_order, registry(world.config.policy, 1), world.until))
@@ -99,11 +104,10 @@ class State:
 
     def _read(self, shard: int, rows: dict[bytes, bytes]) -> None:
         self.replicas[shard] = {}
-        claims = 0
         for key, row in rows.items():
-            if key.startswith(CLAIM):
-                claims += 1
-            elif key[:1] == b"N":
+            if key.startswith(SHELL):
+                continue
+            if key[:1] == b"N":
                 node = _node(row)
                 self.nodes[node.id] = node
                 assert self.registry.home(node.id) == shard
@@ -115,7 +119,6 @@ class State:
                 self.replicas[shard][key[1:]] = row
             else:
                 assert key[:1] != b"O", "a replica waits for its seat"
-        assert claims == 1, "a shard at rest has one owner"
         assert POSITION in rows
 
     def root(self, name: Id) -> Id:
@@ -159,6 +162,38 @@ def agrees_with_the_seat(published: Published, state: State, seat: Seat) -> None
     assert document["revision"] == seat.revision, "a seat knows its profile's revision"
     if seat.revision:
         assert document.get("merged_into", own) == seat.target, "a seat knows where its profile leads"
+
+
+def knows_its_hubs(state: State, hubs: set[Id]) -> None:
+    """Whoever solves or explains a cluster knows of each identifier in its fragments whether it is a hub."""
+    for row in state.fragments.values():
+        fragment = decode_fragment(row)
+        seen = {name for names in fragment.sets for name in ids_of(names)[1:]}
+        assert seen & hubs <= fragment.shared.keys(), "a fragment does not know that it saw a hub"
+
+
+def belongs_to_the_last(world: World) -> None:
+    """A shard at rest has one owner, whose claim is the last one. One that died before it owned the shard may have left
+    its claim behind."""
+    owners = {shard: process.name for process in world.processes for shard in process.committer.leases}
+    for shard in range(world.config.shards):
+        rows = world.rows(shard)
+        claims = [key for key in rows if key.startswith(CLAIM)]
+        assert claims and claimant(claims[-1]) == owners[shard], "the shard is somebody else's"
+
+
+def parents_fall(world: World) -> None:
+    """In the order of the log: so whoever climbs gets to a root."""
+    order = world.registry.order
+    for shard in range(world.config.shards):
+        parents: dict[Id, Id] = {}
+        for record in world.broker[world.settings.topic("state"), shard].read(0, 1_000_000)[0]:
+            if record.key.startswith(b"N"):
+                node = _node(record.value)
+                before = parents.get(node.id)
+                assert before is None or (node.parent is not None and order(node.parent) <= order(before))
+                if node.parent is not None:
+                    parents[node.id] = node.parent
 
 
 def refused_once(world: World) -> None:

@@ -30,7 +30,10 @@ GENTLE = tuple(fault for fault in FAULTS if fault not in HARD)
 @dataclass(frozen=True)
 class Config:
     """clock: of the workers. processes: alive at once. haste: virtual seconds in which all touchpoints are sent.
-    epoch_s, look_s: how often workers do so. lag_s: how late records are read, at most."""
+    epoch_s, look_s: how often workers do so. lag_s: how late mail is read, at most, until
+    all is quiet. block: records read at once, at most. order: of touchpoints; on the record clock as they are received.
+    ladder: links make ever smaller roots.
+    """
 
     seed: int
     policy: str
@@ -42,6 +45,9 @@ class Config:
     epoch_s: float
     look_s: float
     lag_s: float
+    block: int
+    order: str
+    ladder: bool
     faults: tuple[str, ...]
 
     @staticmethod
@@ -51,12 +57,15 @@ class Config:
             seed=seed,
             policy=rnd.choice(("plain", "plain", "hubs", "hubs", "degree", "fanout", "tight", "loose", "oversize")),
             clock=rnd.choice(("record", "record", "wall")),
-            size=rnd.choice((3, 6, 12, 20, 32)),
-            shards=rnd.choice((1, 2, 3, 5, 5)),
-            processes=rnd.choice((1, 2, 2, 3, 3)),
-            haste=rnd.choice((0.0, 5.0, 10.0)),
-            epoch_s=rnd.choice((0.2, 0.5, 1.0)),
-            look_s=rnd.choice((0.4, 0.8)),
-            lag_s=rnd.choice((0.2, 1.0, 3.0)),
+            size=rnd.choice((3, 8, 14, 20, 28)),
+            shards=rnd.choice((1, 2, 3, 5, 8)),
+            processes=rnd.choice((1, 2, 3, 4)),
+            haste=rnd.choice((0.0, 4.0, 8.0)),
+            epoch_s=rnd.choice((0.3, 0.6, 1.2)),
+            look_s=rnd.choice((0.7, 1.2)),
+            lag_s=rnd.choice((0.2, 1.0, 4.0)),
+            block=rnd.choice((1, 2, 8)),
+            order=rnd.choice(("received", "weakest first", "any")),
+            ladder=rnd.random() < 0.4,
             faults=tuple(fault for fault in (FAULTS if rnd.random() < 0.8 else GENTLE) if rnd.random() < 0.35),
         )

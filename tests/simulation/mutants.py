@@ -9,32 +9,42 @@ from __future__ import annotations
 import inspect
 import textwrap
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from typing import Any, NamedTuple
 
 
 class Mutant(NamedTuple):
     """where: `module:Class.method` below `pipeline`, or of `tests` for what only they model. old: text that is there
-    once. seed: of a world that kills it."""
+    once. seed: of a world that kills it. more: (where, old, new) of further places."""
 
     name: str
     where: str
     old: str
     new: str
     seed: int = 0
+    more: tuple[tuple[str, str, str], ...] = ()
 
 
 @contextmanager
 def planted(mutant: Mutant) -> Iterator[None]:
-    owner, name = _found(mutant.where)
+    with ExitStack() as stack:
+        for place in ((mutant.where, mutant.old, mutant.new), *mutant.more):
+            stack.enter_context(_replaced(mutant.name, *place))
+        yield
+
+
+@contextmanager
+def _replaced(mutant: str, where: str, old: str, new: str) -> Iterator[None]:
+    owner, name = _found(where)
     original = inspect.getattr_static(owner, name)
     function = original.fget if isinstance(original, property) else original
-    source = textwrap.dedent(inspect.getsource(function))
-    assert source.count(mutant.old) == 1, f"{mutant.name}: {mutant.where} has changed"
+    source = getattr(function, "mutated", None) or textwrap.dedent(inspect.getsource(function))
+    assert source.count(old) == 1, f"{mutant}: {where} has changed"
+    source = source.replace(old, new)
     made: dict[str, Any] = {}
-    code = compile("from __future__ import annotations\n" + source.replace(mutant.old, mutant.new), mutant.name, "exec")
-    exec(code, function.__globals__, made)
+    exec(compile("from __future__ import annotations\n" + source, mutant, "exec"), function.__globals__, made)
+    made[name].mutated = source
     setattr(owner, name, made[name])
     try:
         yield
@@ -65,15 +75,12 @@ MUTANTS = (
         "if node.parent is not None and self._order(message.root) < self._order(node.parent):",
         "if node.parent is not None:",
     ),
-    Mutant(
-        "Point gives a root a parent",
-        "core.unionfind:Index.point",
-        "if node.parent is not None and self._order(message.root) < self._order(node.parent):",
-        "if node.parent is None or self._order(message.root) < self._order(node.parent):",
-    ),
     Mutant("a hub is not answered with Shared", "core.unionfind:Index._crowd", "told = [anchor]", "told = []"),
     Mutant(
-        "a hub by fan-out is not answered with Shared", "core.unionfind:Index.link", "elif node.hub:", "elif False:"
+        "a hub by fan-out is not answered with Shared",
+        "core.unionfind:Index.link",
+        "elif node.hub:",
+        "elif False:",
     ),
     Mutant(
         "earlier anchors are not told of a hub",
@@ -107,15 +114,33 @@ MUTANTS = (
         "pass",
     ),
     Mutant(
-        "a bundle is cut as soon as its root is lost",
-        "core.moves:Moves.lost",
-        "self._lost.append(name)",
-        "self._lost.append(name); self.cut()",
+        "a bundle is cut before the drain",
+        "core.moves:Moves._hand_over",
+        "        roots.seats.drop(name)\n        roots.replicas.drop(name)\n    for",
+        "        self.__dict__.setdefault('gone', []).append(name)\n    for",
+        more=(
+            ("core.moves:Moves.cut", "members = roots.clusters.pop(old)", "members = roots.clusters[old]"),
+            ("core.moves:Moves.cut", "cause = roots.dirty.pop(old, None)", "cause = roots.dirty.get(old)"),
+            (
+                "core.moves:Moves.cut",
+                "self._absorb(root, old, members)",
+                "del roots.clusters[old]; roots.dirty.pop(old, None); self._absorb(root, old, members)",
+            ),
+            (
+                "core.group:Group.drain",
+                "return self._collect()",
+                "for shard in self._shards.values():\n"
+                "        for name in shard.moves.__dict__.pop('gone', ()):\n"
+                "            shard.roots.seats.drop(name); shard.roots.replicas.drop(name)\n"
+                "            shard.roots.clusters.pop(name, None)\n"
+                "    return self._collect()",
+            ),
+        ),
     ),
     Mutant(
         "a cluster is solved while seats are on their way",
         "core.settle:Settler.settle",
-        "if self._seat(root).waiting:",
+        "if seat.waiting:",
         "if False:",
     ),
     Mutant(
@@ -237,7 +262,7 @@ MUTANTS = (
     ),
     Mutant(
         "a lost answer is taken for a commit",
-        "kafka.outside:retry",
+        "kafka.epoch:retry",
         "if error.fatal()",
         "if error.retriable():\n                return\n            if error.fatal()",
     ),
@@ -260,7 +285,9 @@ MUTANTS = (
         "return records",
     ),
     # -- ownership ---------------------------------------------------------------------------------------------------
-    Mutant("nobody is fenced", "kafka.recovery:Recovery._fence_one", "fencing.init_transactions(ANSWER_S)", "None"),
+    Mutant(
+        "nobody is fenced", "kafka.recovery:Recovery._fence_one", "fencing.init_transactions(ANSWER_S)", "None", seed=33
+    ),
     Mutant(
         "the order of claims is turned round",
         "kafka.recovery:Shard.before",

@@ -27,9 +27,6 @@ from tests.simulation.broker import Broker, TopicPartition, Transaction
 from tests.simulation.clients import Outside
 from tests.simulation.loop import Loop
 
-RECORDS_MAX = 8
-"""In a block."""
-
 
 class Ended(BaseException):
     """The process has ended; nothing catches it."""
@@ -44,7 +41,7 @@ class Setting(Protocol):
     hub: greenlet
     epoch_s: float
     look_s: float
-    lag_s: float
+    block: int
 
     @property
     def shuffled(self) -> bool: ...
@@ -52,6 +49,10 @@ class Setting(Protocol):
     def at(self, delay: float, call: Callable[[], object], process: Process | None = None) -> None: ...
 
     def trouble(self, process: Process, may_fail: bool) -> bool: ...
+
+    def lag(self, topic: str) -> float: ...
+
+    def passed_over(self, tp: TP) -> bool: ...
 
     def again(self) -> bool: ...
 
@@ -188,16 +189,16 @@ class Process:
                 self._hungry[topic] = self.loop.create_future()
                 await self._hungry[topic]
             else:
-                await asyncio.sleep(self.world.lag_s * self.chance.random())
+                await asyncio.sleep(self.world.lag(topic) * self.chance.random())
                 await self.owner.read(block)
                 if self.world.again():
                     await self.owner.read(block)
 
     def _fetch(self, topic: str) -> Block | None:
         for tp in self.mixed(self._positions):
-            if tp.topic == topic:
+            if tp.topic == topic and not self.world.passed_over(tp):
                 start = self._positions[tp]
-                records, end = self.broker[tp].read(start, self.chance.randint(1, RECORDS_MAX))
+                records, end = self.broker[tp].read(start, self.chance.randint(1, self.world.block))
                 if end > start:
                     self._positions[tp] = end
                     return Block(topic, tp.partition, self._lease, start, end, records)

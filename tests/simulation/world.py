@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from heapq import heappop, heappush
-from itertools import count
+from itertools import count, pairwise
 from math import inf
 from random import Random
 from types import SimpleNamespace
@@ -19,17 +19,18 @@ from typing import Any
 from unittest.mock import patch
 
 import msgspec
+from faust.types import TP
 from greenlet import getcurrent
 
 from pipeline.core.effects import Effects, Output
 from pipeline.core.group import Group
 from pipeline.core.identifiers import Registry
 from pipeline.core.times import DAY, HOUR, SECOND
-from pipeline.core.touchpoint import Data, Rejected, Touchpoint
+from pipeline.core.touchpoint import Data, Id, Rejected, Touchpoint
 from pipeline.dialects import Reader
 from pipeline.kafka import failstop, owner
 from pipeline.settings import Settings
-from tests.histories import START, history, policy, wares
+from tests.histories import START, history, identifiers, policy, possible, touchpoint, wares
 from tests.simulation.broker import Broker, Partition, Transaction
 from tests.simulation.config import Config
 from tests.simulation.membership import BEAT_S, SESSION_S, Membership
@@ -43,6 +44,9 @@ FAULT_EVERY_S = 1.5
 EFFECTS_MAX = 120
 """Between two troubles."""
 MARKER_S = 0.2
+LAG_S = 0.2
+LADDER = 1_000
+"""Above the numbers of other touchpoints."""
 REST_S = 200.0
 """So long after the last fault everything must have come to rest."""
 POISON = (b"", b"\x00\xff\xfe", b"{", b'{"id": 1', b"[[[[", b'{"specversion": "1.0"}', b"null", b'"\\ud800"')
@@ -56,6 +60,29 @@ TOUCHPOINT = b"\xc1"
 @cache
 def registry(name: str, shards: int) -> Registry:
     return Registry(policy(name), shards=shards)
+
+
+def ladder(chance: Random, touchpoints: list[Touchpoint], registry: Registry) -> list[Touchpoint]:
+    """Instead of many of the touchpoints such that make clusters, from the weakest identifiers on, and then link each
+    to one with a smaller root: so clusters are handed on and on."""
+    steps = sorted(identifiers(registry), key=registry.order, reverse=True)
+    size = chance.choice((1, 2, 3))
+    groups = [steps[start : start + size] for start in range(0, len(steps) - size, size)]
+    together = [group for group in groups if size > 1] + [[one[-1], other[-1]] for one, other in pairwise(groups)]
+    rungs = iter([rung for rung in together if possible(rung, "page.viewed", registry)])
+    made: list[Touchpoint] = []
+    climbed: list[list[Id]] = []
+    for number, tp in enumerate(touchpoints):
+        if chance.random() < 0.2:
+            made.append(tp)
+            continue
+        if not climbed or chance.random() < 0.7:
+            climbed += [rung] if (rung := next(rungs, None)) else []
+        if climbed:
+            rung = climbed[-1] if chance.random() < 0.7 else chance.choice(climbed)
+            tp = touchpoint(LADDER + number, "page.viewed", tp.channel, rung, tp.time, tp.received, 0, registry)
+        made.append(tp)
+    return made
 
 
 class Bytes:
@@ -102,6 +129,8 @@ class World:
         self.registry = registry(config.policy, config.shards)
         self._skip: set[tuple[str, int, int]] = set()
         made = history(self.chance, config.size, self.registry)
+        if config.ladder:
+            made = ladder(self.chance, made, self.registry)
         if config.seed % 4 == 1:
             made += wares(Random(config.seed), config.size // 2, self.registry)
         self.touchpoints = made if touchpoints is None else touchpoints
@@ -111,7 +140,8 @@ class World:
         self.broker = Broker({self.settings.topic(name): topic for name, topic in topics.items()}, self._feed)
         self.processes: list[Process] = []
         self.time = 0.0
-        self.epoch_s, self.look_s, self.lag_s = config.epoch_s, config.look_s, config.lag_s
+        self._lazy = {shard for shard in range(config.shards) if self.chance.random() < 0.4}
+        self.epoch_s, self.look_s, self.block = config.epoch_s, config.look_s, config.block
         self.log: list[tuple[float, str, str]] = []
         self.error: BaseException | None = None
         self.refused = 0
@@ -225,15 +255,16 @@ class World:
         ]
 
     def rows(self, shard: int) -> dict[bytes, bytes]:
-        """The rows of a shard that are committed, by key."""
+        """The rows of a shard that are committed, the newest last."""
         records = self.broker[self.settings.topic("state"), shard].read(0, 1_000_000)[0]
-        newest = {record.key: record.value for record in records}
-        return {key: value for key, value in newest.items() if value is not None}
+        newest = {record.key: record for record in records}
+        kept = sorted(newest.values(), key=lambda record: record.offset)
+        return {record.key: record.value for record in kept if record.value is not None}
 
     # -- producers ---------------------------------------------------------------------------------------------------
 
     def _send(self) -> None:
-        """Each touchpoint goes to any shard, in the order of the received times; repeats to any, later."""
+        """Each touchpoint goes to any shard, repeats to any, later."""
         chance, faults = self.chance, self._faults
         sent = [(tp.received, tp) for tp in self.touchpoints]
         if "repeats" in faults:
@@ -241,8 +272,17 @@ class World:
         if "bug" in faults:
             sent += [self._bug(number) for number in range(2)]
         times = sorted(chance.uniform(0.0, self.config.haste) for _ in sent)
-        for time, (received, tp) in zip(times, sorted(sent, key=lambda each: each[0]), strict=True):
+        for time, (received, tp) in zip(times, self._ordered(sent), strict=True):
             self.at(time, lambda received=received, tp=tp: self._arrive(received, tp))
+
+    def _ordered(self, sent: list[tuple[int, Touchpoint]]) -> list[tuple[int, Touchpoint]]:
+        """On the record clock a shard gets touchpoints in the order in which they are received."""
+        if self.config.clock == "record" or self.config.order == "received":
+            return sorted(sent, key=lambda each: each[0])
+        if self.config.order == "any":
+            self.chance.shuffle(sent)
+            return sent
+        return sorted(sent, key=lambda each: self.registry.rank(each[1].ids[0]) if each[1].ids else 0, reverse=True)
 
     def _bug(self, number: int) -> tuple[int, Touchpoint]:
         received = START + self.chance.randrange(DAY)
@@ -353,6 +393,15 @@ class World:
     def shuffled(self) -> bool:
         return "shuffled" in self._faults
 
+    def lag(self, topic: str) -> float:
+        """How late records of a topic are read, at most."""
+        return self.config.lag_s if self._quiet_since > self.time and topic == self.settings.topic("mail") else LAG_S
+
+    def passed_over(self, tp: TP) -> bool:
+        """Some partitions of mail are read less often than others."""
+        lazy = tp.partition in self._lazy and tp.topic == self.settings.topic("mail")
+        return lazy and self._quiet_since > self.time and self.chance.random() < 0.8
+
     def again(self) -> bool:
         """Whether a block is delivered a second time."""
         return "again" in self._faults and self.chance.random() < 0.3
@@ -402,6 +451,8 @@ class World:
     def _beat(self) -> None:
         self.at(BEAT_S, self._beat)
         self._group.beat(self.processes, self.time)
+        if self._lazy:
+            self._feed(self.settings.topic("mail"))
         if self._faults and self.chance.random() < BEAT_S / FAULT_EVERY_S:
             self._fault(self.chance.choice(self._faults), self.chance.choice(self.processes))
 
