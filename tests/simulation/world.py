@@ -45,7 +45,7 @@ EFFECTS_MAX = 120
 """Between two troubles."""
 MARKER_S = 0.2
 LAG_S = 0.2
-LADDER = 1_000
+LADDER = 2_000
 """Above the numbers of other touchpoints."""
 REST_S = 200.0
 """So long after the last fault everything must have come to rest."""
