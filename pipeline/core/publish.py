@@ -43,10 +43,12 @@ class Part(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """The part of a person's document that holds until a fact or its time changes it. at: when it was made. acted: of
-    each fragment how many deeds there were then, and how many moments up to then; looks: how many product views."""
+    """The part of a person's document that holds until a fact or its time changes it. told: what was told by then. at:
+    when it was made. acted: of each fragment how many deeds there were then, and how many moments up to then; looks:
+    how many product views."""
 
     group: PersonIds
+    told: list[Told]
     at: int
     acted: list[tuple[int, int]]
     looks: list[int]
@@ -169,20 +171,20 @@ class Publisher:
     def _deeds(self, person: Person, group: PersonIds, now: int) -> Kept:
         kept = self._kept.get(group.owner)
         looks = [fragment.looks for fragment in person.fragments]
-        if kept is not None and kept.group is group and _holds(kept, person, now):
+        told = [one for name in group.ids for one in self._seat_of(name).told.values()]
+        if kept is not None and kept.group == group and kept.told == told and _holds(kept, person, now):
             if kept.looks == looks:
                 return kept
             if not kept.deeds.offline:
                 tasted = kept._replace(looks=looks, tastes=tastes(person, self._registry, kept.deeds))
                 self._kept[group.owner] = tasted
                 return tasted
-        told = [one for name in group.ids for one in self._seat_of(name).told.values()]
         ledger = {one.trigger_id: one for one in sorted(told, key=_revision)}
         known = deeds(person, now, self._registry, ledger)
         if len(self._kept) >= KEPT_MAX:
             self._kept.clear()
         acted, liked = _acted(person, now), tastes(person, self._registry, known)
-        kept = self._kept[group.owner] = Kept(group, now, acted, looks, known, liked, self._part(known.blocks))
+        kept = self._kept[group.owner] = Kept(group, told, now, acted, looks, known, liked, self._part(known.blocks))
         return kept
 
     def _part(self, blocks: dict[str, Any]) -> Part:

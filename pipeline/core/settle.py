@@ -365,8 +365,6 @@ class Settler:
         judge = self._judge
         if self._clock is Clock.RECORD:
             self._by_instants(root, self._members(root), changed, now)
-            for group in touched:
-                self._publisher.forget(group)
             return
         for group in touched:
             if (
@@ -375,7 +373,6 @@ class Settler:
                 or (group in moved and judge.has_carts(group.ids))
             ):
                 judge.judge(self._publisher.person(group), group, now, caught_up_to, None)
-                self._publisher.forget(group)
                 if root not in self._roots.told and judge.has_told(group.ids):
                     self._roots.told.update(self._roots.clusters[root])
 
@@ -391,7 +388,6 @@ class Settler:
                     self._judge.evaluated(name, now)
                 done.update(members)
                 self._note_times(cluster, members, now)
-            self._publisher.forget(group)
 
     def _by_instants(self, holder: Id, members: list[Id], changed: bool, now: int) -> None:
         """Judges these identifiers at each instant since the last evaluation, by what was known then. holder: who is
