@@ -32,8 +32,9 @@ from pipeline.settings import ENV, Settings
 SHARDS = 8
 LOOK_S = 0.05
 STOP_S = 30.0
+START_S = 180.0
 SECONDS_MAX = 60.0
-"""A slow contestant is stopped then; its rate is known long before."""
+"""A slow contestant is stopped so long after its first touchpoint; its rate is known long before."""
 
 
 class Run(NamedTuple):
@@ -109,7 +110,7 @@ def backlog(contestant: Contestant, brokers: str, records: Sequence[SampleRecord
             sender.send(record)
         sender.producer.flush()
         with running(contestant, settings, Path(name)) as watched:
-            while not watched.is_done(len(records)) and watched.seconds < SECONDS_MAX:
+            while not watched.is_done(len(records)) and not watched.is_long_enough:
                 watched.look()
         return watched.run()
 
@@ -160,6 +161,7 @@ class Watched:
     def __init__(self, process: subprocess.Popen[bytes], directory: Path) -> None:
         self._process, self._directory = process, directory
         self._begun = time.monotonic()
+        self._first: float | None = None
         self._points: list[dict[str, Any]] = []
         """Figures that differ from those before in what was read or published."""
         self._last: dict[str, Any] = {}
@@ -167,6 +169,11 @@ class Watched:
     @property
     def seconds(self) -> float:
         return time.monotonic() - self._begun
+
+    @property
+    def is_long_enough(self) -> bool:
+        """Whether the contestant has run as long as it may: from its first touchpoint on, which may take its time."""
+        return self.seconds > START_S if self._first is None else self.seconds > self._first + SECONDS_MAX
 
     def look(self) -> None:
         time.sleep(LOOK_S)
@@ -177,6 +184,7 @@ class Watched:
             self._last = msgspec.json.decode(figures.read_bytes())
             if self._last["touchpoints"] and (not self._points or _work(self._last) != _work(self._points[-1])):
                 self._points.append(self._last)
+                self._first = self._first or self.seconds
 
     def is_done(self, touchpoints: int) -> bool:
         """Whether so many have been read and, by a worker, everything that follows from them is committed."""
