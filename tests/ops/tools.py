@@ -50,11 +50,7 @@ def _fetched(name: str, fetch: object) -> str | None:
 
 
 def _fetch_promtool(here: Path) -> Path:
-    try:
-        _run(["apt-get", "download", "prometheus"], here)
-    except subprocess.CalledProcessError:
-        _run(["apt-get", "update"], here)
-        _run(["apt-get", "download", "prometheus"], here)
+    _run(["apt-get", "download", "prometheus"], here)
     (package,) = here.glob("*.deb")
     _run(["dpkg-deb", "--extract", str(package), str(here / "root")], here)
     return here / "root/usr/bin/promtool"
