@@ -48,8 +48,9 @@ class Judge:
         """Whether there can be a trigger of one of these identifiers."""
         return any(self._seat_of(name).carts for name in names)
 
-    def judge(self, person: Person, group: PersonIds, now: int, caught_up_to: int, as_of: int | None) -> None:
-        """Publishes the difference between the triggers that should exist and those in the seats."""
+    def judge(self, person: Person, group: PersonIds, now: int, caught_up_to: int, as_of: int | None) -> bool:
+        """Publishes the difference between the triggers that should exist and those in the seats; whether there was
+        one."""
         owner = self._seat_of(group.owner)
         ledger = {name: told for name in group.ids if (told := self._seat_of(name).told)}
         outcome = evaluate(
@@ -64,6 +65,7 @@ class Judge:
         self.silence(group.ids, now)
         again = now + HELD_AGAIN if outcome.held is not None else 0
         self.set_alarm(group.owner, earlier(outcome.wake or 0, again))
+        return bool(outcome.records)
 
     def has_told(self, names: Iterable[Id]) -> bool:
         """Whether a trigger was published of one of these identifiers."""

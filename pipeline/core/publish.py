@@ -165,8 +165,15 @@ class Publisher:
         self.interval = max(self._registry.policy.publish.min_interval, min(behind, MINUTE))
 
     def forget(self, group: PersonIds) -> None:
-        """The kept part of the person's document holds no longer."""
+        """Lets go of what is kept of the person."""
         self._kept.pop(group.owner, None)
+
+    def follow(self, group: PersonIds, now: int) -> None:
+        """Lets the person's document follow what it was just told of."""
+        seat = self._seat_of(group.owner)
+        if seat.revision and not seat.due:
+            seat.due = max(now + 1, seat.published + self.interval)
+            self._put(group.owner, seat)
 
     def _deeds(self, person: Person, group: PersonIds, now: int) -> Kept:
         kept = self._kept.get(group.owner)

@@ -364,7 +364,8 @@ class Settler:
         now, or what was blocked may be due."""
         judge = self._judge
         if self._clock is Clock.RECORD:
-            self._by_instants(root, self._members(root), changed, now)
+            if self._by_instants(root, self._members(root), changed, now):
+                self._follow(touched, now)
             return
         for group in touched:
             if (
@@ -372,9 +373,14 @@ class Settler:
                 or (changed and judge.has_told(group.ids))
                 or (group in moved and judge.has_carts(group.ids))
             ):
-                judge.judge(self._publisher.person(group), group, now, caught_up_to, None)
+                if judge.judge(self._publisher.person(group), group, now, caught_up_to, None):
+                    self._follow([group], now)
                 if root not in self._roots.told and judge.has_told(group.ids):
                     self._roots.told.update(self._roots.clusters[root])
+
+    def _follow(self, told: Iterable[PersonIds], now: int) -> None:
+        for group in told if self._documents else ():
+            self._publisher.follow(group, now)
 
     def _components(self, cluster: Cluster, touched: list[PersonIds], changed: bool, now: int) -> None:
         """Judges on the record clock those whom the touched persons may have been one with since they were judged."""
@@ -383,18 +389,20 @@ class Settler:
             if group.owner not in done:
                 component = cluster.companions(group.owner)
                 members = cluster.around(group.owner, min(self._seat(name).evaluated for name in component))
-                self._by_instants(group.owner, members, changed, now)
+                if self._by_instants(group.owner, members, changed, now):
+                    self._follow([group], now)
                 for name in members if len(members) > len(component) else ():
                     self._judge.evaluated(name, now)
                 done.update(members)
                 self._note_times(cluster, members, now)
 
-    def _by_instants(self, holder: Id, members: list[Id], changed: bool, now: int) -> None:
-        """Judges these identifiers at each instant since the last evaluation, by what was known then. holder: who is
-        due again when a fact that is there already is received."""
+    def _by_instants(self, holder: Id, members: list[Id], changed: bool, now: int) -> bool:
+        """Judges these identifiers at each instant since the last evaluation, by what was known then; whether anything
+        was told. holder: who is due again when a fact that is there already is received."""
         judge = self._judge
         if not 0 < judge.alarm(members) <= now and not (changed and judge.has_carts(members)):
-            return
+            return False
+        told = False
         fragments = [fragment for name in members if (fragment := self._fragment(name)) is not None]
         since = min(self._seat(name).evaluated for name in members)
         contested = not self._roots.contested.isdisjoint(members) or any(map(_is_contested, fragments))
@@ -411,13 +419,14 @@ class Settler:
                 grouped, joined = grouping(members, self._fragment, self._registry, at), reached
             for group in grouped.groups:
                 if any(self._seat(name).evaluated < at for name in group.ids):
-                    judge.judge(self._publisher.person(group), group, at, at, at)
+                    told |= judge.judge(self._publisher.person(group), group, at, at, at)
             judge.silence(members, at)
         if holder not in self._roots.told and judge.has_told(members):
             self._roots.told.update(self._roots.clusters[self._seat(holder).root])
         for name in members:
             judge.evaluated(name, now)
         judge.set_alarm(holder, reduce(earlier, (seen.later, self._due_from), self._seat(holder).alarm))
+        return told
 
     def _moments(self, members: list[Id], known: list[int], since: int, now: int) -> Iterator[int]:
         """The instants known and the alarms after `since` up to `now`, also those set on the way."""

@@ -303,7 +303,7 @@ def test_an_open_cart_shows_its_lines_and_when_it_falls_idle():
     assert fresh.next_change == NOON + 40 * MINUTE
     idle = viewed(history, minute=40)
     assert idle.blocks["carts"]["open"][0]["idle"] is True
-    assert idle.next_change == NOON + 70 * MINUTE
+    assert idle.next_fade == NOON + 70 * MINUTE
     assert viewed(history, minute=70).blocks["carts"]["abandoned_90d"] == 1
 
 

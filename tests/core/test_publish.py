@@ -13,13 +13,14 @@ from pipeline.core.identifiers import Registry
 from pipeline.core.policy import load
 from pipeline.core.publish import sweep
 from pipeline.core.replay import replay
-from pipeline.core.times import DAY, HOUR, MINUTE
+from pipeline.core.times import DAY, HOUR, MINUTE, SECOND, parse
 from pipeline.core.touchpoint import Id, OrderRef, Touchpoint
 from tests.core.touchpoints import COOKIE, CUSTOMER, LOYALTY, NOON, added, item, ordered, touchpoint
 from tests.histories import START, policy
 from tests.strategies import History, shops
 
 Document = dict[str, Any]
+EMAIL = Registry(load("")).identify("email", "jane@example.com").id or COOKIE
 
 
 class Consumer:
@@ -178,3 +179,13 @@ def test_an_erased_person_leaves_reduced_topics_too() -> None:
     outputs = replay([page("a", 0), asked], Registry(load(REDUCED)))
     for topic in ("profiles", "profiles.analytics", "profiles.care"):
         assert [one.value for one in outputs if one.topic == topic][-1] is None
+
+
+def test_the_document_follows_the_trigger_that_was_fired() -> None:
+    policy = load("[triggers]\nrequire_consent = false")
+    history = [added("a", 0, "S", "cart-1", ids=(EMAIL,), plain={EMAIL: "jane@example.com"})]
+    outputs = replay(history, Registry(policy), NOON + 2 * HOUR)
+    (fired,) = [json.loads(one.value or b"") for one in outputs if one.topic == "triggers"]
+    known = [one for one in outputs if one.topic == "profiles" and b"last_fired" in (one.value or b"")]
+    assert fired["status"] == "fired"
+    assert 0 < known[0].time - parse(fired["evaluated_at"]) <= SECOND

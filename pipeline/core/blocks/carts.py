@@ -27,7 +27,7 @@ def carts(fragments: Sequence[Fragment], policy: Policy, horizon: Horizon) -> di
     known, now = episodes(fragments, None, policy), horizon.now
     for episode in known:
         for quiet in episode.quiet:
-            horizon.changes_at(quiet.deadline_at)
+            horizon.fades_at(quiet.deadline_at)
     still_open = [_open(episode, policy.profile.currency, horizon) for episode in open_carts(known, now)]
     abandoned = sum(_recent(abandoned_at(episode, now), horizon) for episode in known)
     recovered = sum(_recent(recovered_at(episode), horizon) for episode in known)
