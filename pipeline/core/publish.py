@@ -15,7 +15,7 @@ import msgspec
 import orjson
 import xxhash
 
-from pipeline.core import times
+from pipeline.core.blocks.horizon import written
 from pipeline.core.blocks.identifiers import how_shown, key_of_row, published
 from pipeline.core.blocks.shorten import shorten
 from pipeline.core.effects import Output
@@ -223,7 +223,7 @@ class Publisher:
             "type": type,
             "value": value,
             "profile_id": seat.profile_id,
-            "since": times.text(seat.since) if seat.since else None,
+            "since": written(seat.since) if seat.since else None,
             "shared": seat.shared,
         }
         self._out(Output("identities", key, _json(row), f"{key}@{seat.profile_id}", now))
@@ -245,8 +245,8 @@ class Publisher:
         value = b'{"profile_id":"%b","revision":%d,"status":"active","updated_at":"%b","as_of":"%b",%b}' % (
             profile_id.encode(),
             revision,
-            times.text(updated_at).encode(),
-            times.text(now).encode(),
+            written(updated_at).encode(),
+            written(now).encode(),
             b",".join(members),
         )
         self._count("documents")
@@ -259,7 +259,7 @@ class Publisher:
             "kind": kind.name,
             "changed": changed,
             "cause": kind.cause,
-            "time": times.text(now),
+            "time": written(now),
         }
         if kind.merged_from:
             row["merged_from"] = sorted(kind.merged_from)
