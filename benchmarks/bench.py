@@ -74,6 +74,7 @@ def _tell_epochs(run: Run) -> None:
     if commits:
         p50, p99 = commits[len(commits) // 2], commits[len(commits) * 99 // 100]
         print(f"commit of an epoch: p50 {p50 * 1e3:.0f} ms, p99 {p99 * 1e3:.0f} ms, {len(commits)} epochs")
+    print(f"from the last touchpoint read to the last effect committed: {run.rest:.1f} s")
     documents = run.counts.get("documents")
     if documents:
         print(f"touchpoints of a person in an epoch: {run.touchpoints / documents:.1f} (per published document)")

@@ -39,7 +39,8 @@ SECONDS_MAX = 60.0
 
 class Run(NamedTuple):
     """rate: touchpoints per second; cpu: seconds of CPU for each; peak: bytes; commits: seconds of each epoch's
-    commit."""
+    commit; rest: seconds from the last touchpoint read to the last effect committed, in which on the record clock all
+    shards agree that nothing older can come."""
 
     rate: float
     cpu: float
@@ -47,6 +48,7 @@ class Run(NamedTuple):
     peak: int
     commits: list[float]
     counts: dict[str, int]
+    rest: float
 
 
 @dataclass
@@ -202,6 +204,7 @@ class Watched:
             self._last["peak_bytes"],
             self._last["commit_s"],
             self._last.get("counts", {}),
+            last["written"] - next(one["written"] for one in self._points if one["touchpoints"] == last["touchpoints"]),
         )
 
 
