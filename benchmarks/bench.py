@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.runs import CONTESTANTS, Run, backlog, live
+from benchmarks.runs import CONTESTANTS, Run, Stalled, backlog, live
 from pipeline.sample import SampleRecord, generate
 from tests.kafka.brokers import start
 
@@ -51,13 +51,20 @@ def _backlogs(brokers: str, shop: Sequence[SampleRecord], rounds: int) -> dict[s
     runs: dict[str, list[Run]] = {contestant.name: [] for contestant in CONTESTANTS}
     for number in range(rounds):
         for contestant in CONTESTANTS:
-            run = backlog(contestant, brokers, contestant.share(shop))
+            try:
+                run = backlog(contestant, brokers, contestant.share(shop))
+            except Stalled as stalled:
+                print(f"round {number + 1}, {contestant.name}: {stalled}; it does not count", flush=True)
+                continue
             runs[contestant.name].append(run)
             print(f"round {number + 1}, {contestant.name}: {run.rate:,.0f}/s", flush=True)
     return runs
 
 
 def _tell(runs: dict[str, list[Run]]) -> None:
+    for name, done in runs.items():
+        if not done:
+            raise SystemExit(f"{name} could not be measured")
     rates = {name: statistics.median(run.rate for run in done) for name, done in runs.items()}
     cpus = {name: statistics.median(run.cpu for run in done) for name, done in runs.items()}
     heads = f"{'touchpoints/s':>14} {'ratio':>7} {'us of CPU':>10} {'ratio':>7} {'peak MB':>8}"

@@ -37,6 +37,10 @@ SECONDS_MAX = 60.0
 """A slow contestant is stopped so long after its first touchpoint; its rate is known long before."""
 
 
+class Stalled(RuntimeError):
+    """A contestant that read nothing that could be measured."""
+
+
 class Run(NamedTuple):
     """rate: touchpoints per second; cpu: seconds of CPU for each; peak: bytes; commits: seconds of each epoch's
     commit; rest: seconds from the last touchpoint read to the last effect committed, in which on the record clock all
@@ -194,7 +198,7 @@ class Watched:
 
     def run(self) -> Run:
         if len(self._points) < 2:
-            raise RuntimeError("too few touchpoints to measure with: raise --touchpoints")
+            raise Stalled(f"read {self._last.get('touchpoints', 0):,} touchpoints at once or none, and no more")
         first, last = self._points[0], self._points[-1]
         read = last["touchpoints"] - first["touchpoints"]
         return Run(
