@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
 
 from pipeline.kafka import topics
-from pipeline.kafka.topics import TABLE, TopicsWrong, apply, check, plan
+from pipeline.kafka.topics import TABLE, TopicsWrong, apply, check, plan, table
 from pipeline.settings import Settings
 from tests.kafka.eventually import eventually
 
@@ -148,3 +149,14 @@ def test_another_number_of_replicas_is_shown_but_left_to_the_operator(settings: 
     differences = [one for one in plan(dataclasses.replace(settings, replication=2)) if one.what == "replication"]
     assert len(differences) == len(TABLE)
     assert all("kafka-reassign-partitions" in str(one) for one in differences)
+
+
+def test_the_reduced_topics_of_the_policy_are_wanted_too(tmp_path: Path) -> None:
+    policy = tmp_path / "policy.toml"
+    policy.write_text('[publish.reduced]\nanalytics = ["commerce"]\n')
+    (more,) = [topic for topic in table(Settings(policy_path=policy)) if topic not in TABLE]
+    profiles = next(topic for topic in TABLE if topic.name == "profiles")
+    assert (more.name, more.held, more.first) == ("profiles.analytics", profiles.held, profiles.first)
+    policy.write_text("[publish.reduced]\nanalytics = ['nosuch']\n")
+    with pytest.raises(TopicsWrong, match=r"line 2, publish\.reduced\.analytics"):
+        table(Settings(policy_path=policy))
