@@ -82,15 +82,15 @@ MUTANTS = (
     Mutant(
         "a cart that was handed to another shard is not judged there",
         "core.moves:Moves.adopt",
-        "seat.carts |= fragment is not None and may_fire(fragment)",
-        "seat.carts = False",
+        "roots.joined(root, name, ripe=ripe, told=bool(seat.told))",
+        "roots.joined(root, name, ripe=False, told=False)",
         3,
     ),
     Mutant(
         "alarms are not noted",
-        "core.folding:Folding.touch",
-        "if wait is not None:",
-        "if False:",
+        "core.folding:Folding._set_alarm",
+        "elif wait is not None:",
+        "elif False:",
         0,
     ),
     # -- how often ---------------------------------------------------------------------------------------------------
