@@ -199,7 +199,7 @@ def test_what_the_brokers_do_not_take_is_counted_and_told(reader: Reader, told: 
 
 
 def test_a_missing_topic_is_named_with_the_command_that_makes_it(embedded: str, reader: Reader, told: Told) -> None:
-    with pytest.raises(TopicsWrong, match=r"missing topic: other\.touchpoints; make it with: selvedge topics apply"):
+    with pytest.raises(TopicsWrong, match=r"missing topics: other\.touchpoints; make them with: selvedge topics apply"):
         produce(Settings(brokers=embedded, prefix="other"), reader, [], told)
 
 
