@@ -13,6 +13,7 @@ from pipeline.core.effects import Output
 from pipeline.core.events import ACCESS, ERASURE, LIFTED
 from pipeline.core.group import Group
 from pipeline.core.identifiers import Registry
+from pipeline.core.mail import EVERYBODY, Link, Suppress, Unite, encode
 from pipeline.core.policy import Policy, load
 from pipeline.core.replay import Replay
 from pipeline.core.times import DAY, MINUTE, SECOND
@@ -435,6 +436,34 @@ def test_two_processes_refuse_what_an_erased_person_sends_and_let_it_in_again_wh
     identities = fleet.published().identities
     assert identities.keys() == {L1, L2, C1, C2, COOKIE, DEVICE}
     assert identities[L1]["profile_id"] == identities[DEVICE]["profile_id"] == identities[COOKIE]["profile_id"]
+
+
+def test_a_suppression_holds_for_all_shards_of_a_process_at_once() -> None:
+    registry = Registry(load(""), shards=3)
+    group = Group(registry, "record")
+    for shard in range(3):
+        group.add(shard)
+    group.receive(1, encode(Suppress(EVERYBODY, {registry.key(L1): (NOON, 0)})))
+    group.drain(NOON, NOON)
+    assert all(L1 in group.shard(shard).suppressions for shard in range(3))
+
+
+def test_mail_that_was_on_its_way_when_somebody_was_erased_brings_no_name_back() -> None:
+    registry = Registry(load(""))
+    group = Group(registry, "record")
+    group.add(0)
+    for one in (seen("e1", 0, L1), seen("e2", 1, COOKIE), erase(5, L1)):
+        group.touch(0, one)
+        group.drain(one.received, one.received)
+    group.receive(0, encode(Unite(COOKIE, L1)))
+    group.receive(0, encode(Link(COOKIE, L1, NOON, NOON, False)))
+    group.drain(NOON + DAY, NOON + DAY)
+    nodes = group.shard(0).index.nodes
+    cookie = nodes.get(COOKIE)
+    assert cookie is not None
+    assert cookie.parent == registry.masked(L1)
+    assert L1 not in cookie.anchors
+    assert nodes.get(L1) is None
 
 
 def requests_among(random: Random, touchpoints: Sequence[Touchpoint]) -> Iterator[Touchpoint]:
