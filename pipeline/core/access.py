@@ -14,7 +14,7 @@ from pipeline.core import times
 from pipeline.core.fragment import Fragment
 from pipeline.core.grouping import PersonIds
 from pipeline.core.identifiers import Registry
-from pipeline.core.ledger import Told
+from pipeline.core.ledger import newest
 from pipeline.core.person import Person, view
 from pipeline.core.seat import Seat
 from pipeline.core.touchpoint import Id
@@ -29,11 +29,7 @@ def held_about(
 ) -> dict[str, Any]:
     """Profile, facts by anchor and triggers told of a person. seats: of its identifiers."""
     seats = list(seats)
-    told: dict[str, Told] = {}
-    for seat in seats:
-        for trigger, one in seat.told.items():
-            if trigger not in told or told[trigger].revision < one.revision:
-                told[trigger] = one
+    told = newest(one for seat in seats for one in seat.told.values())
     person = Person(
         ids=group.ids,
         fragments=list(fragments),

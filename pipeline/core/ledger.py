@@ -7,6 +7,7 @@ side with the origin goes on with the episode's id. Entries are replaced as a wh
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -61,6 +62,11 @@ class Told(msgspec.Struct, array_like=True, frozen=True, gc=False):
     @property
     def live(self) -> bool:
         return self.status in ("fired", "recovered")
+
+
+def newest(told: Iterable[Told]) -> dict[str, Told]:
+    """By trigger id the entry with the highest revision: a trigger's entry may stand in two seats."""
+    return {one.trigger_id: one for one in sorted(told, key=lambda one: one.revision)}
 
 
 def outlived(told: Told, now: int) -> bool:

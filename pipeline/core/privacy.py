@@ -22,7 +22,7 @@ from pipeline.core.events import ACCESS, ERASURE
 from pipeline.core.fragment import Fragment
 from pipeline.core.grouping import Grouping, PersonIds
 from pipeline.core.identifiers import Registry
-from pipeline.core.ledger import Told
+from pipeline.core.ledger import Told, newest
 from pipeline.core.mail import EVERYBODY, Empty, Mail, Masked, Suppress
 from pipeline.core.roots import Roots
 from pipeline.core.seat import Claim, Seat
@@ -67,14 +67,9 @@ class Privacy:
     def withdraw(self, names: Iterable[Id], now: int) -> tuple[int, int]:
         """Takes back all that was published for identifiers that belong to nobody any more: how many triggers and
         profile documents or redirects were withdrawn."""
-        told: dict[str, Told] = {}
-        documents = 0
-        for name in names:
-            seat = self._roots.seat(name)
-            for trigger, one in seat.told.items():
-                if trigger not in told or told[trigger].revision < one.revision:
-                    told[trigger] = one
-            documents += self._tombstones(name, seat, now)
+        seats = {name: self._roots.seat(name) for name in names}
+        told = newest(one for seat in seats.values() for one in seat.told.values())
+        documents = sum(self._tombstones(name, seat, now) for name, seat in seats.items())
         live = [one for one in told.values() if one.live]
         for one in live:
             self._retract(one, now)

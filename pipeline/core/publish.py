@@ -22,7 +22,7 @@ from pipeline.core.effects import Output
 from pipeline.core.fragment import Fragment
 from pipeline.core.grouping import PersonIds
 from pipeline.core.identifiers import Registry
-from pipeline.core.ledger import Told
+from pipeline.core.ledger import Told, newest
 from pipeline.core.person import BLOCKS, Deeds, Person, deeds, in_order, presence, sooner, tastes
 from pipeline.core.seat import Seat
 from pipeline.core.times import DAY, MINUTE
@@ -186,7 +186,7 @@ class Publisher:
                 tasted = kept._replace(looks=looks, tastes=tastes(person, self._registry, kept.deeds))
                 self._kept[group.owner] = tasted
                 return tasted
-        ledger = {one.trigger_id: one for one in sorted(told, key=_revision)}
+        ledger = newest(told)
         known = deeds(person, now, self._registry, ledger)
         if len(self._kept) >= KEPT_MAX:
             self._kept.clear()
@@ -325,7 +325,3 @@ def _acted(person: Person, at: int) -> list[tuple[int, int]]:
 def _digest(digests: dict[str, int], names: Sequence[str]) -> int:
     """Of these blocks together."""
     return xxhash.xxh3_64_intdigest(b"".join(digests.get(name, 0).to_bytes(8) for name in names))
-
-
-def _revision(told: Told) -> int:
-    return told.revision
