@@ -22,8 +22,8 @@ from pipeline.core.touchpoint import Id, Rejected, Touchpoint
 
 
 class Group:
-    """`clock`: wall, record or replay. durable: drain collects state rows. documents: persons are published each epoch;
-    else only triggers are, until `finish`."""
+    """`clock`: wall, record or replay, on which products are published by `finish` alone. durable: drain collects state
+    rows. documents: persons are published each epoch; else only triggers are, until `finish`."""
 
     def __init__(
         self, registry: Registry, clock: str = "wall", *, durable: bool = True, documents: bool = True
@@ -189,7 +189,7 @@ class Group:
     def _settle(self, now: int, caught_up_to: int) -> None:
         for settler in self._settlers.values():
             settler.settle(now, caught_up_to)
-        if self._documents:
+        if self._documents and self._clock is not Clock.REPLAY:
             self._publish_products(now)
 
     def gather(self) -> Effects:

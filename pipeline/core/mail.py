@@ -206,16 +206,19 @@ class Wished(Message, frozen=True):
 
 
 class Ask(Message, frozen=True):
-    """How many orders hold the SKU `to`? The home of `sku` wants to know."""
+    """How many orders hold the SKU `to`? The shard of `sku` wants to know, now and whenever that has changed."""
 
     sku: str
 
 
 class Answer(Message, frozen=True):
-    """So many orders hold `sku`, says its home to that of `to`."""
+    """So many orders hold `sku`, says its home to the shard of `to`. turn: the larger one is newer. asked: `to` waits
+    for it."""
 
     sku: str
     orders: int
+    turn: int
+    asked: bool
 
 
 Mail = (

@@ -42,7 +42,7 @@ from pipeline.core.suppression import Suppressions
 from pipeline.core.touchpoint import Id, Rejected
 from pipeline.core.unionfind import Index
 
-KINDS: Final = ("nodes", "fragments", "replicas", "seats", "products", "watchers", "orders", "buyers")
+KINDS: Final = ("nodes", "fragments", "replicas", "seats", "products", "watchers", "orders", "buyers", "totals")
 
 
 class Shard:

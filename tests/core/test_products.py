@@ -16,8 +16,8 @@ from pipeline.core.catalogue.top import MOST, Top
 from pipeline.core.group import Group
 from pipeline.core.identifiers import Registry
 from pipeline.core.policy import load
-from pipeline.core.replay import Replay, replay
-from pipeline.core.times import DAY, HOUR, MINUTE
+from pipeline.core.replay import replay
+from pipeline.core.times import DAY, MINUTE
 from pipeline.core.touchpoint import Data, Id, Item, OrderRef, Store, Touchpoint
 from tests.core.touchpoints import touchpoint
 from tests.published import Published
@@ -175,13 +175,14 @@ def test_an_unknown_sku_in_a_subscription_is_no_product_until_something_is_known
 
 
 def test_a_product_is_published_once_per_interval_and_complete_in_the_end() -> None:
-    registry, outputs = Registry(load('[publish]\nmin_interval = "10s"')), []
-    run = Replay(registry, outputs.append)
+    group, outputs = Group(Registry(load('[publish]\nmin_interval = "10s"')), "record"), []
+    group.add(0)
     for number in range(60):
-        run.touch(fact(f"p{number}", number / 60, "A", price=str(100 - number)))
-    run.finish()
-    prices = [output for output in outputs if output.topic == "products"]
-    assert 6 <= len(prices) <= 8
+        tp = fact(f"p{number}", number / 60, "A", price=str(100 - number))
+        group.touch(0, tp)
+        outputs += group.drain(tp.received, tp.received).outputs
+    outputs += group.drain(tp.received + MINUTE, tp.received + MINUTE).outputs
+    assert 6 <= len(outputs) <= 8
     assert Published(outputs).products["A"]["price"] == "41.00"
 
 
@@ -241,25 +242,3 @@ def test_orders_are_forgotten_when_no_touchpoint_can_be_about_them_any_more() ->
 def test_homes_of_skus_and_orders_do_not_show(shards: int) -> None:
     history = [*ORDERS, viewed("v", -5, "C"), wished("w", 4, "B"), fact("p", 5, "A", price="3")]
     assert products(history, shards=shards) == products(history)
-
-
-def test_a_worker_that_holds_some_shards_asks_the_others_how_often_their_skus_are_bought() -> None:
-    registry = Registry(load(""), shards=2)
-    groups = [Group(registry, "record"), Group(registry, "record")]
-    for shard, group in enumerate(groups):
-        group.add(shard)
-    seen, clock = Published(), 0
-    for tp in ORDERS:
-        shard = registry.home(tp.ids[0])
-        groups[shard].touch(shard, tp)
-        clock = tp.received
-    for _ in range(12):
-        clock += HOUR
-        for group in groups:
-            effects = group.drain(clock, clock)
-            for output in effects.outputs:
-                if output.topic == "products":
-                    seen.take(output)
-            for shard, message in effects.mail:
-                groups[shard].receive(shard, message)
-    assert seen.products == products(ORDERS)

@@ -41,4 +41,5 @@ class Catalogue:
             (b"W", self._watching.watchers),
             (b"B", self.orders.deals),
             (b"V", self.orders.buyers),
+            (b"T", self.products.totals.rows),
         )

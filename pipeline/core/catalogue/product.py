@@ -35,9 +35,10 @@ Days = dict[int, dict[str, str]]
 class Product(msgspec.Struct, array_like=True, gc=False):
     """orders: that hold this SKU. together: other SKUs of these orders. seen: orders before which it was viewed.
     bought: SKUs of these. stocks: newest fact by store; stock: facts without a store. chunks: numbers of the first row
-    of watchers and the one after the last. told: orders of other SKUs as their homes said, `asked` when. digest: of
-    the document published; 0: there is none. published: when it was; due: when the next may go out; 0: none waits.
-    changed: when a fact came last. wake: when it changes by time alone; 0: never."""
+    of watchers and the one after the last. told: SKUs that stand for the shards that asked for `orders`, with what they
+    were told, last all together at `said`. digest: of the document published; 0: there is none. published: when it was;
+    due: when the next may go out; 0: none waits. turn: rises each time that `orders` is told. wake: when it is looked
+    at by time alone; 0: never."""
 
     sku: str
     orders: int = 0
@@ -51,12 +52,12 @@ class Product(msgspec.Struct, array_like=True, gc=False):
     stocks: dict[str, Stock] = {}
     chunks: tuple[int, int] = (0, 0)
     told: dict[str, int] = {}
-    asked: int = 0
+    said: int = 0
     digest: int = 0
     revision: int = 0
     published: int = 0
     due: int = 0
-    changed: int = 0
+    turn: int = 0
     wake: int = 0
 
     @property
@@ -102,20 +103,15 @@ def document(
     product: Product, orders_of: Callable[[str], int | None], currency: str, oldest: int
 ) -> dict[str, Any] | None:
     """The record, ready for JSON; None if nothing is known of the SKU. orders_of: orders with an SKU, or
-    ALL_ORDERS; None: its home is elsewhere. oldest: the first day that counts."""
-
-    def known(name: str) -> int | None:
-        here = orders_of(name)
-        return product.told.get(name) if here is None else here
-
+    ALL_ORDERS; None: not known yet. oldest: the first day that counts."""
     wished, sold = _by_store(product.wished, oldest), _by_store(product.sold, oldest)
     price = price_now(product.prices, currency)
     if not (product.orders > 0 or product.seen > 0 or wished or sold or price or product.stocks):
         return None
     found: dict[str, Any] = {
         "sku": product.sku,
-        "bought_together": _listed(product.together, product.orders, known),
-        "viewed_then_bought": _listed(product.bought, product.seen, known),
+        "bought_together": _listed(product.together, product.orders, orders_of),
+        "viewed_then_bought": _listed(product.bought, product.seen, orders_of),
         "wished_90d": number(total(wished.values())),
         "by_store": {
             store: {"wished_90d": number(wished.get(store, ZERO)), "sold_90d": number(sold.get(store, ZERO))}

@@ -1,8 +1,8 @@
 """The rows of SKUs at home at one shard, and the documents published of them.
 
-A document is published where it changed, at most once per `min_interval`. When a day leaves the window it changes by
-time alone: each SKU looks again at a time of its own on that day. How many orders hold another SKU is known at that
-one's home; if it is in another process, it is asked.
+A document is published where it changed, at most once per `min_interval`. It changes without a fact of its own when a
+day leaves the window, and when orders of other SKUs move a lift: so each SKU is looked at once a day, at a time of its
+own. How many orders hold another SKU is known in `totals`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 from decimal import Decimal
-from typing import Final
 
 import msgspec
 import orjson
@@ -19,20 +18,15 @@ import xxhash
 from pipeline.core import days
 from pipeline.core.catalogue import product as products_of
 from pipeline.core.catalogue.product import ALL_ORDERS, WINDOW, Product
+from pipeline.core.catalogue.totals import OrdersOf, Totals
 from pipeline.core.effects import Output
 from pipeline.core.identifiers import Registry
 from pipeline.core.mail import Answer, Ask, Credit, Mail, Wished
 from pipeline.core.rows import Rows
 from pipeline.core.timers import Timers, earlier
-from pipeline.core.times import DAY
+from pipeline.core.times import DAY, MINUTE
 from pipeline.core.touchpoint import Id
 
-ASKED_AGAIN: Final = DAY
-LOOKED_AGAIN: Final = 7 * DAY
-"""Lifts depend on orders of other SKUs, too: they are looked at again so often, for as long as something happens."""
-
-OrdersOf = Callable[[str], int | None]
-"""How many orders hold an SKU, or there are (ALL_ORDERS); None: its home is in another process."""
 _WAKE = struct.Struct(">q")
 _json = orjson.dumps
 
@@ -46,6 +40,7 @@ class Products:
         self._registry, self._post, self._count = registry, post, count
         self._zone = registry.policy.profile.timezone
         self.rows: Rows[Product] = Rows(_encode, _decode, lambda sku: sku.encode(), durable=durable)
+        self.totals = Totals(registry, post, durable=durable)
         self.timers = Timers()
         self._dirty: dict[Id, None] = {}
         self.handlers: dict[type, Callable[..., None]] = {
@@ -89,34 +84,42 @@ class Products:
         self.mark(product)
 
     def _ask(self, message: Ask) -> None:
-        self._post(Answer(Id(message.sku), message.to, self.orders(message.to)))
+        product = self.product(message.to)
+        self.totals.listen(product, message.sku)
+        self.rows.put(message.to, product)
 
     def _answer(self, message: Answer) -> None:
-        product = self.product(message.to)
-        if product.told.get(message.sku) != message.orders:
-            product.told[message.sku] = message.orders
-            self.mark(product)
+        self.totals.take(message)
+        if message.asked:
+            self.mark(self.product(message.to))
 
     # -- the end of an epoch -----------------------------------------------------------------------------------------
 
     def publish(self, now: int, out: Callable[[Output], None], orders_of: OrdersOf, *, last: bool = False) -> None:
-        """Publishes the products that changed and are due. last: all of them are due now."""
+        """Publishes the products that changed and are due. last: all of them are due now, and nobody is asked or told
+        any more."""
         dirty, self._dirty = self._dirty, {}
-        for sku in dirty:
-            self.product(sku).changed = now
-        looked_at = dict.fromkeys((*dirty, *self.timers.due(now), *(self._names() if last else ())))
-        looked_at.pop(ALL_ORDERS, None)
-        for sku in looked_at:
+        for sku in dict.fromkeys((*dirty, *self.timers.due(now), *(self._names() if last else ()))):
             product = self.product(sku)
             due = product.published + self._registry.policy.publish.min_interval
-            if now < due and not last:
+            if sku != ALL_ORDERS and now < due and not last:
                 product.due = due
             else:
-                if not last:
-                    self._ask_others(product, now, orders_of)
-                self._document(product, now, out, orders_of)
+                self._look(product, now, out, orders_of, last=last)
             self.rows.put(sku, product)
             self.timers.arm(sku, product.next)
+
+    def _look(
+        self, product: Product, now: int, out: Callable[[Output], None], orders_of: OrdersOf, *, last: bool
+    ) -> None:
+        totals, wake = self.totals, 0
+        if not last:
+            wake = totals.tell(product, now)
+            totals.ask(product, orders_of)
+        if product.sku != ALL_ORDERS:
+            self._document(product, now, out, lambda sku: totals.known(sku, orders_of))
+            wake = earlier(wake, self._wake(product, now))
+        product.due, product.wake = 0, wake
 
     def review(self, now: int) -> None:
         """Every product is looked at again."""
@@ -132,34 +135,21 @@ class Products:
         made = products_of.document(product, orders_of, self._registry.policy.profile.currency, oldest)
         value = None if made is None else _json(made)
         digest = 0 if value is None else xxhash.xxh3_64_intdigest(value)
-        product.due, product.wake = 0, self._wake(product, now)
         if digest != product.digest:
             product.digest, product.published = digest, now
             product.revision += 1
             self._count("products")
             out(Output("products", product.sku, value, f"{product.sku}:{product.revision}", now))
 
-    def _ask_others(self, product: Product, now: int, orders_of: OrdersOf) -> None:
-        """Asks the homes in other processes how many orders hold the SKUs that the document names, where that is not
-        known or was asked too long ago."""
-        told = product.told
-        elsewhere = [name for name in sorted(products_of.partners(product)) if orders_of(name) is None]
-        old = now - product.asked >= ASKED_AGAIN
-        for name in elsewhere:
-            if old or name not in told:
-                self._post(Ask(Id(name), product.sku))
-        if elsewhere:
-            product.asked = now if old else product.asked
-            product.told = {name: told[name] for name in elsewhere if name in told}
-
     def _wake(self, product: Product, now: int) -> int:
-        """When a day leaves the window or lifts are looked at again; 0: never. Each SKU has its own time of day."""
+        """When a day leaves the window or lifts are looked at again; 0: never. Each SKU has its own minute of a day."""
+        own = xxhash.xxh3_64_intdigest(product.sku.encode()) % (DAY // MINUTE) * MINUTE
         leaving = products_of.oldest_day((product.wished, product.sold))
         rolls = looks = 0
         if leaving is not None:
-            rolls = days.start(leaving + WINDOW, self._zone) + xxhash.xxh3_64_intdigest(product.sku.encode()) % DAY
-        if (product.together.counts or product.bought.counts) and now < product.changed + WINDOW * DAY:
-            looks = now + LOOKED_AGAIN
+            rolls = days.start(leaving + WINDOW, self._zone) + own
+        if product.together.counts or product.bought.counts:
+            looks = now - (now - own) % DAY + DAY
         return earlier(rolls, looks)
 
     def _names(self) -> Iterator[Id]:
