@@ -17,12 +17,15 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks import state
 from benchmarks.runs import CONTESTANTS, Run, Stalled, backlog, live
 from pipeline.sample import SampleRecord, generate
 from tests.kafka.brokers import start
 
 PER_SHOPPER = 13
 LIVE_S = 20
+STATE_OF = 20_000
+"""Touchpoints whose state is looked at."""
 BASELINE, PIPELINE = CONTESTANTS[0].name, CONTESTANTS[-1].name
 
 
@@ -36,6 +39,7 @@ def main() -> None:
     print(f"{_machine()}; {len(shop):,} touchpoints of {_mean_bytes(shop):.0f} bytes, {PER_SHOPPER} a shopper, 3 days")
     print("each contestant reads: " + ", ".join(f"{one.name} {len(one.share(shop)):,}" for one in CONTESTANTS))
     _replay(shop)
+    state.tell(shop[:STATE_OF])
     with start() as broker:
         runs = _backlogs(broker.bootstrap, shop, given.rounds)
         _tell(runs)

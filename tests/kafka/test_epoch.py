@@ -18,6 +18,7 @@ from pipeline.kafka.outside import Kafka
 from pipeline.kafka.state import POSITION, Position
 from pipeline.kafka.topics import apply
 from pipeline.settings import Settings
+from tests.kafka.segments import codecs
 
 TIME = 1_772_359_200_250_000
 TOPICS = ("profiles", "triggers", "dead-letters", "mail", "state", "progress")
@@ -122,3 +123,16 @@ def test_who_reads_uncommitted_records_is_not_meant(epochs: Epoch, settings: Set
     assert sum(clients.ends(clients.admin(settings), partitions).values()) == 1
     producer.abort_transaction()
     assert committed(settings)["profiles"] == []
+
+
+def test_rows_and_documents_stand_compressed_on_their_topics(epochs: Epoch, settings: Settings) -> None:
+    rows = {b"F%d" % number: b"state of a shop " * 20 for number in range(50)}
+    documents = [
+        Output("profiles", f"p{number}", b'{"profile_id":"p"}' * 20, f"e{number}", TIME) for number in range(50)
+    ]
+    epochs.perform(Work(Effects(outputs=documents, rows={0: rows})))
+    for topic in ("state", "profiles"):
+        found = set(codecs(settings.topic(topic)))
+        if not found:
+            pytest.skip("the broker's files cannot be read from here")
+        assert found == {"zstd"}
