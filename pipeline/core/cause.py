@@ -9,14 +9,15 @@ from pipeline.core.touchpoint import Id
 class Cause:
     """Why a cluster must be looked at: changed fragments with the touchpoint that changed them, whether the grouping
     may have changed, whether a fact that triggers depend on was among it, and for changed carts the first clock time at
-    which they could be abandoned, by anchor."""
+    which they could be abandoned, by anchor. due: its time has come."""
 
-    __slots__ = ("alarms", "events", "judge", "regroup")
+    __slots__ = ("alarms", "due", "events", "judge", "regroup")
 
     def __init__(self) -> None:
         self.events: dict[Id, str] = {}
         self.regroup = False
         self.judge = False
+        self.due = False
         self.alarms: dict[Id, int] = {}
 
     def note(self, anchor: Id, event: str, regroup: bool, judge: bool, alarm: int) -> None:
@@ -32,6 +33,7 @@ class Cause:
         self.events.update(other.events)
         self.regroup |= other.regroup
         self.judge |= other.judge
+        self.due |= other.due
         self.alarms.update(other.alarms)
 
 

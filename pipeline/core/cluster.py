@@ -117,8 +117,8 @@ class Component:
 
 
 class Cluster:
-    """`fragment_of` reads the shard. `group_of`, `since`: as in a Grouping. `times`: when seats are due.
-    Nothing depends on the order of its sets."""
+    """`fragment_of` reads the shard. `group_of`, `since`: as in a Grouping. `times`: when seats are due; `holds`: up to
+    when facts must be read for it. Nothing depends on the order of its sets."""
 
     def __init__(self, fragment_of: Callable[[Id], Fragment | None], registry: Registry) -> None:
         self._fragment_of, self._registry = fragment_of, registry
@@ -126,7 +126,7 @@ class Cluster:
         self._component_max = registry.policy.identity.component_max
         self.group_of: dict[Id, PersonIds] = {}
         self.since: dict[Id, int] = {}
-        self.times = Timers()
+        self.times, self.holds = Timers(), Timers()
         self.unread: set[Id] = set()
         """Members whose fragments changed since they were last read."""
         self._owners: dict[str, Id] = {}

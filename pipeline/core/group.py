@@ -214,6 +214,14 @@ class Group:
             due = earlier(due, shard.catalogue.products.timers.next())
         return due or None
 
+    @property
+    def next_held(self) -> int | None:
+        """Smallest deadline that waits for facts to be read; once they are up to then, drain has something to do."""
+        held = 0
+        for shard in self._shards.values():
+            held = earlier(held, shard.roots.holds.next())
+        return held or None
+
     def held(self) -> dict[str, tuple[int, int]]:
         """Rows held and their bytes, by kind."""
         held: dict[str, tuple[int, int]] = {}

@@ -16,14 +16,10 @@ from pipeline.core.identifiers import Registry
 from pipeline.core.ledger import Told, outlived
 from pipeline.core.person import Person
 from pipeline.core.seat import Seat
-from pipeline.core.timers import earlier
 from pipeline.core.times import SECOND
 from pipeline.core.touchpoint import Id
 from pipeline.core.trigger import evaluate
 from pipeline.core.triggers.families import ALL
-
-HELD_AGAIN = SECOND
-"""A trigger that waits for facts to be read is looked at again after that."""
 
 _json = orjson.dumps
 
@@ -62,9 +58,10 @@ class Judge:
             self._count(f"triggers.{record['family']}.{record['status']}")
             event = f"{record['trigger_id']}:{record['revision']}"
             self._out(Output("triggers", record["episode_id"], _json(record), event, now))
-        self.silence(group.ids, now)
-        again = now + HELD_AGAIN if outcome.held is not None else 0
-        self.set_alarm(group.owner, earlier(outcome.wake or 0, again))
+        for name in group.ids:
+            alarm = 0 if as_of is None else self._seat_of(name).alarm
+            self._wait(name, alarm if alarm > now else 0, 0)
+        self._wait(group.owner, outcome.wake or 0, outcome.held or 0)
         return bool(outcome.records)
 
     def has_told(self, names: Iterable[Id]) -> bool:
@@ -83,6 +80,10 @@ class Judge:
         """The next clock time at which the triggers of these persons can change by time alone; 0: never."""
         return min((alarm for name in names if (alarm := self._seat_of(name).alarm)), default=0)
 
+    def is_read(self, names: Iterable[Id], caught_up_to: int) -> bool:
+        """Whether a deadline of these persons that waited for facts to be read need not wait any more."""
+        return any(0 < self._seat_of(name).held <= caught_up_to for name in names)
+
     def silence(self, names: Iterable[Id], now: int) -> None:
         """Takes back the alarms that have come."""
         for name in names:
@@ -94,6 +95,13 @@ class Judge:
         seat = self._seat_of(name)
         if seat.evaluated < now:
             seat.evaluated = now
+            self._put(name, seat)
+
+    def _wait(self, name: Id, alarm: int, held: int) -> None:
+        """Notes until when the triggers at an identifier wait: for the clock, or for facts to be read."""
+        seat = self._seat_of(name)
+        if (seat.alarm, seat.held) != (alarm, held):
+            seat.alarm, seat.held = alarm, held
             self._put(name, seat)
 
     def set_alarm(self, name: Id, alarm: int) -> None:

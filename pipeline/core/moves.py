@@ -48,6 +48,7 @@ class Moves:
             members = roots.clusters.pop(old)
             cause = roots.dirty.pop(old, None)
             roots.timers.arm(old, 0)
+            roots.holds.arm(old, 0)
             root, parent = self._index.climb(old)
             if parent is None:
                 self._absorb(root, old, members)
@@ -113,7 +114,7 @@ class Moves:
         roots = self._roots
         assert roots.seats.get(name) is None, "one seat per identifier"
         seat.root = root
-        seat.wake = 0
+        seat.wake = seat.hold = 0
         roots.seats.put(name, seat)
         roots.clusters[root].append(name)
         roots.orphan(name, None)

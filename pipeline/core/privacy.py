@@ -87,7 +87,16 @@ class Privacy:
             for topic in registry.policy.publish.profile_topics:
                 self._out(Output(topic, profile_id, None, f"{profile_id}:{seat.revision}:erased", now))
         self._roots.seats.put(
-            name, Seat(name, seat.root, seat.wake, revision=seat.revision, evaluated=now, waiting=seat.waiting)
+            name,
+            Seat(
+                name,
+                seat.root,
+                seat.wake,
+                revision=seat.revision,
+                evaluated=now,
+                waiting=seat.waiting,
+                hold=seat.hold,
+            ),
         )
         return int(document)
 

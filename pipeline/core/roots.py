@@ -43,6 +43,8 @@ class Roots:
         self.clusters: dict[Id, list[Id]] = {}
         """Root -> all identifiers of the cluster whose seats are here."""
         self.timers = Timers()
+        self.holds = Timers()
+        """Clusters in which a deadline waits for facts to be read, by that deadline: they cost nothing until then."""
         self.dirty: dict[Id, Cause] = {}
         self.heirs: dict[Id, bytes] = {}
         """In a rebuild: seats, encoded, of identifiers of which something was published and that were not seen yet."""
@@ -52,6 +54,15 @@ class Roots:
         """When the last epoch ended. What becomes known of identifiers that are new after that was received later."""
         self._moved_orphans: set[Id] = set()
         self._with_carts: set[Id] = set()
+
+    def arm(self, root: Id, wake: int, hold: int) -> None:
+        """The cluster is due at `wake`, and once facts up to `hold` were read; 0: never."""
+        seat = self.seat(root)
+        if (seat.wake, seat.hold) != (wake, hold):
+            seat.wake, seat.hold = wake, hold
+            self.seats.put(root, seat)
+        self.timers.arm(root, wake)
+        self.holds.arm(root, hold)
 
     def born(self, name: Id) -> None:
         """A new identifier is a cluster of its own."""
@@ -132,7 +143,7 @@ class Roots:
                 self._mask_root(name, mask)
             members = self.clusters[seat.root]
             members[members.index(name)] = mask
-            self.seats.put(mask, Seat(mask, seat.root, seat.wake, evaluated=seat.evaluated, waiting=seat.waiting))
+            self.seats.put(mask, _blank(seat, mask))
         for orphan in [orphan for orphan, root in self.orphans.items() if root == name]:
             self.orphan(orphan, mask)
 
@@ -142,7 +153,8 @@ class Roots:
             seat = self.seat(member if member != name else mask)
             seat.root = mask
             self.seats.put(member if member != name else mask, seat)
-        self.timers.arm(mask, self.timers.forget(name))
+        for timers in (self.timers, self.holds):
+            timers.arm(mask, timers.forget(name))
         cause = self.dirty.pop(name, None)
         if cause is not None:
             self.dirty[mask] = cause
@@ -206,3 +218,8 @@ class Roots:
             self.ripe.update(self.clusters[root])
             self.told.update(self.clusters[root])
         self._with_carts.clear()
+
+
+def _blank(seat: Seat, name: Id) -> Seat:
+    """A seat of which nothing was published, in the place of another one."""
+    return Seat(name, seat.root, seat.wake, evaluated=seat.evaluated, waiting=seat.waiting, hold=seat.hold)

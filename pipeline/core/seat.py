@@ -1,7 +1,8 @@
 """The seat: what was published for one identifier. It is at the root of the identifier's cluster and nowhere else.
 
 An encoded seat begins with what must be known without decoding: the time at which its cluster is due (only the root's
-own seat carries one), whether it has carts, the root and the identifier.
+own seat carries one), whether it has carts, the root and the identifier. A cluster in which a deadline is held
+is due at once when it is loaded: how far facts were read is not known then.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import struct
 import msgspec
 
 from pipeline.core.ledger import Told
+from pipeline.core.timers import earlier
 from pipeline.core.touchpoint import Id
 
 _PREFIX = struct.Struct(">q?HH")
@@ -59,6 +61,10 @@ class Seat(msgspec.Struct, array_like=True, gc=False):
     """How the policy had the identities row published: raw, sha256, or empty: not at all."""
     oversize: bool = False
     """Whether it stands alone because too much hangs together with it."""
+    held: int = 0
+    """The smallest deadline that waits for facts to be read, of the person whose oldest anchor this is; 0: none."""
+    hold: int = 0
+    """At the root's seat: the smallest of these in the cluster."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -67,7 +73,7 @@ _decode = msgspec.msgpack.Decoder(Seat).decode
 
 def encode(seat: Seat) -> bytes:
     root, name = seat.root.encode(), seat.id.encode()
-    return _PREFIX.pack(seat.wake, seat.carts, len(root), len(name)) + root + name + _encode(seat)
+    return _PREFIX.pack(earlier(seat.wake, seat.hold), seat.carts, len(root), len(name)) + root + name + _encode(seat)
 
 
 def decode(row: bytes) -> Seat:

@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator
 from enum import Enum
 from functools import reduce
+from itertools import chain
 
 from pipeline.core.alarms import waits
 from pipeline.core.cause import Cause
@@ -75,21 +76,20 @@ class Settler:
         roots = self._roots
         self._publisher.pace(now - caught_up_to)
         self._judge.began = self._judge.began or now
-        due = dict.fromkeys(roots.timers.due(now))
         dirty, roots.dirty = roots.dirty, {}
-        for root in due:
-            dirty.setdefault(root, Cause())
+        for root in chain(roots.timers.due(now), roots.holds.due(caught_up_to)):
+            dirty.setdefault(root, Cause()).due = True
         for root, cause in dirty.items():
             roots.sound(cause)
-            if root not in roots.ripe and (root in due or self._is_alarmed(root, cause, now)):
+            if root not in roots.ripe and (cause.due or self._is_alarmed(root, cause, now)):
                 roots.ripe.update(roots.clusters[root])
             seat = self._seat(root)
             if seat.waiting:
                 roots.dirty[root] = cause
             elif seat.claims:
                 self._serve(root, now)
-            elif self._documents or root in due or self._concerns_triggers(root, cause, now):
-                self._cluster(root, cause, root in due, now, caught_up_to)
+            elif self._documents or cause.due or self._concerns_triggers(root, cause, now):
+                self._cluster(root, cause, now, caught_up_to)
             else:
                 self._put_off(root, cause, now)
         roots.clock = now
@@ -150,30 +150,31 @@ class Settler:
         """Nothing of the cluster can be due before its alarm: it waits until then, or until the end."""
         alarms: Iterable[int] = cause.alarms.values()
         self._let_go_of_forgotten(root, cause)
-        known, cluster = self._groupings.get(root), self._at_hand.get(root)
+        roots, known, cluster = self._roots, self._groupings.get(root), self._at_hand.get(root)
         if cluster is not None:
             cluster.unread.update(cause.events)
             self._note_times(cluster, cause.events, now)
             alarms = [cluster.times.next()]
         elif cause.regroup or (known is not None and not known.settled):
             self._groupings.pop(root, None)
-            members = self._roots.clusters[root]
+            members = roots.clusters[root]
             alarms = [self._judge.alarm(members if len(members) < LARGE else cause.events)]
         seat = self._seat(root)
-        self._wake(root, seat, reduce(earlier, alarms, seat.wake))
+        roots.arm(root, reduce(earlier, alarms, seat.wake), seat.hold)
 
-    def _cluster(self, root: Id, cause: Cause, due: bool, now: int, caught_up_to: int) -> None:
+    def _cluster(self, root: Id, cause: Cause, now: int, caught_up_to: int) -> None:
         if len(self._roots.clusters[root]) >= LARGE:
-            self._large(root, cause, due, now, caught_up_to)
+            self._large(root, cause, now, caught_up_to)
             return
         before = self._groupings.get(root)
         if before is not None and before.settled and not cause.regroup:
-            self._refresh(root, before, cause, due, now, caught_up_to)
+            self._refresh(root, before, cause, now, caught_up_to)
             return
         grouped, touched, moved = self._regroup(root, cause, before)
         self._withdraw_vanished(root, grouped, now)
-        if due:
-            touched += [group for group in grouped.groups if group not in touched and self._is_due(group, now)]
+        if cause.due:
+            due = self._due(grouped.groups, now, caught_up_to)
+            touched += [group for group in due if group not in touched]
         if self._documents:
             self._publish(touched, grouped, cause, now)
         self._triggers(root, touched, moved, True, now, caught_up_to)
@@ -201,31 +202,37 @@ class Settler:
         seat = self._seat(name)
         return bool(seat.profile_id or seat.target or seat.told)
 
-    def _refresh(self, root: Id, grouped: Grouping, cause: Cause, due: bool, now: int, caught_up_to: int) -> None:
+    def _refresh(self, root: Id, grouped: Grouping, cause: Cause, now: int, caught_up_to: int) -> None:
         """Nobody joined or left: the persons whose facts changed or whose time has come are viewed."""
         touched = {
             grouped.group_of[name].owner: event for name, event in cause.events.items() if name in grouped.group_of
         }
-        if due:
-            owners = [group.owner for group in grouped.groups if self._is_due(group, now)]
+        if cause.due:
+            owners = [group.owner for group in self._due(grouped.groups, now, caught_up_to)]
             touched = dict.fromkeys(owners, "") | touched
         groups = [grouped.group_of[owner] for owner in touched]
         if self._documents:
             for group in groups:
                 kind = Kind("updated", touched[group.owner] or "sweep")
                 self._publisher.document(group, kind, now)
-        if due or self._concerns_triggers(root, cause, now):
+        if cause.due or self._concerns_triggers(root, cause, now):
             self._triggers(root, groups, (), cause.judge, now, caught_up_to)
-        self._arm(root, grouped.groups if due else groups, now, self._seat(root).wake)
+        if cause.due:
+            self._arm(root, grouped.groups, now)
+        else:
+            seat = self._seat(root)
+            self._arm(root, groups, now, seat.wake, seat.hold)
 
-    def _large(self, root: Id, cause: Cause, due: bool, now: int, caught_up_to: int) -> None:
+    def _large(self, root: Id, cause: Cause, now: int, caught_up_to: int) -> None:
         """The same where only what is touched may be looked at."""
         self._let_go_of_forgotten(root, cause)
         fresh = root not in self._at_hand
         cluster, moved = self._take_up(root, cause)
         if fresh:
             self._withdraw_vanished(root, cluster, now)
-        names = [*cause.events, *(cluster.times.due(now) if due else ())]
+        names = [*cause.events]
+        if cause.due:
+            names += [*cluster.times.due(now), *cluster.holds.due(caught_up_to)]
         groups = {group.owner: group for group in moved}
         groups |= {group.owner: group for name in names if (group := cluster.group_of.get(name)) is not None}
         touched = cluster.in_order(groups.values())
@@ -241,7 +248,7 @@ class Settler:
         elif root in self._roots.ripe:
             self._components(cluster, touched, changed or cause.judge, now)
         self._note_times(cluster, [name for group in touched for name in group.ids], now)
-        self._wake(root, self._seat(root), cluster.times.next())
+        self._roots.arm(root, cluster.times.next(), cluster.holds.next())
 
     def _take_up(self, root: Id, cause: Cause) -> tuple[Cluster, list[PersonIds]]:
         """The cluster at hand with what changed in it, and the persons that are other ones now."""
@@ -252,7 +259,9 @@ class Settler:
             cluster.unread.update(self._members(root))
             self._groupings.pop(root, None)
             for name in roots.clusters[root]:
-                cluster.times.arm(name, reduce(earlier, _times(self._seat(name))))
+                seat = self._seat(name)
+                cluster.times.arm(name, reduce(earlier, _times(seat)))
+                cluster.holds.arm(name, seat.held)
         moved, turned = cluster.change(name for name in cause.events if name not in self._suppressions)
         for name in turned:
             if cluster.settled(name):
@@ -263,8 +272,9 @@ class Settler:
 
     def _note_times(self, cluster: Cluster, names: Iterable[Id], now: int) -> None:
         for name in names:
-            times = [time for time in _times(self._seat(name)) if time > now]
-            cluster.times.arm(name, min(times, default=0))
+            seat = self._seat(name)
+            cluster.times.arm(name, min((time for time in _times(seat) if time > now), default=0))
+            cluster.holds.arm(name, seat.held)
 
     def _regroup(
         self, root: Id, cause: Cause, before: Grouping | None
@@ -370,6 +380,7 @@ class Settler:
         for group in touched:
             if (
                 0 < judge.alarm(group.ids) <= now
+                or judge.is_read(group.ids, caught_up_to)
                 or (changed and judge.has_told(group.ids))
                 or (group in moved and judge.has_carts(group.ids))
             ):
@@ -446,20 +457,20 @@ class Settler:
     def _is_due(self, group: PersonIds, now: int) -> bool:
         return any(0 < time <= now for name in group.ids for time in _times(self._seat(name)))
 
-    def _arm(self, root: Id, groups: Iterable[PersonIds], now: int, wake: int = 0) -> None:
-        """Notes when the cluster is due next: when one of these groups is, or at `wake` if that is to come."""
+    def _due(self, groups: Iterable[PersonIds], now: int, caught_up_to: int) -> list[PersonIds]:
+        return [group for group in groups if self._is_due(group, now) or self._judge.is_read(group.ids, caught_up_to)]
+
+    def _arm(self, root: Id, groups: Iterable[PersonIds], now: int, wake: int = 0, hold: int = 0) -> None:
+        """Notes when the cluster is due next: when one of these groups is, at `wake` if that is to come, or once facts
+        were read up to `hold`."""
         for group in groups:
             for name in group.ids:
-                for time in _times(self._seat(name)):
+                seat = self._seat(name)
+                hold = earlier(hold, seat.held)
+                for time in _times(seat):
                     if time > now and (wake <= now or time < wake):
                         wake = time
-        self._wake(root, self._seat(root), wake if wake > now else 0)
-
-    def _wake(self, root: Id, seat: Seat, wake: int) -> None:
-        if seat.wake != wake:
-            seat.wake = wake
-            self._roots.seats.put(root, seat)
-        self._roots.timers.arm(root, wake)
+        self._roots.arm(root, wake if wake > now else 0, hold)
 
 
 def _is_contested(fragment: Fragment) -> bool:

@@ -138,8 +138,9 @@ class Committer:
         return work
 
     def _drain(self, now: int, caught_up_to: int) -> Effects:
-        due = self._core.next_due
-        if not self._new and not self._intake.pending and (due is None or due > now):
+        due, held = self._core.next_due, self._core.next_held
+        is_read = held is not None and held <= caught_up_to
+        if not self._new and not self._intake.pending and not is_read and (due is None or due > now):
             return Effects()
         self._new = False
         if due is not None and due <= now:

@@ -48,6 +48,8 @@ class Shard:
 
 
 class CountingCore:
+    next_held = None
+
     def __init__(self, registry: Registry, clock: str) -> None:
         self._registry = registry
         self._shards: dict[int, Shard] = {}

@@ -33,7 +33,7 @@ class Record:
 class Core:
     """Notes what it is given."""
 
-    next_due = None
+    next_due = next_held = None
 
     def __init__(self) -> None:
         self.touched: list[str] = []

@@ -147,8 +147,8 @@ MUTANTS = (
     Mutant(
         "published triggers do not move with their seat",
         "core.moves:Moves.adopt",
-        "seat.wake = 0",
-        "seat.wake, seat.told = 0, {}",
+        "seat.wake = seat.hold = 0",
+        "seat.wake, seat.hold, seat.told = 0, 0, {}",
         3,
     ),
     Mutant(

@@ -90,7 +90,7 @@ class TriggerWorld:
         now = NOON
         while now < UNTIL:
             due = [log[0][0] for log in self.logs if log] + ticks[:1] + [UNTIL]
-            due += [now + MINUTE] if any(self.mail) else []
+            due += [now + MINUTE] if any(self.mail) or any(group.next_held for group in self.groups) else []
             if self.layout.asked:
                 due += [-(-asked // MINUTE) * MINUTE for group in self.groups if (asked := group.next_due) is not None]
             now = max(now, min(due))

@@ -227,8 +227,8 @@ class World:
             if process.ended or not process.begun:
                 return False
             committer = process.committer
-            due = process.owner._core.next_due
-            if committer._lock.locked() or committer._new or (due is not None and due <= self.until):
+            due, held = process.owner._core.next_due, process.owner._core.next_held
+            if committer._lock.locked() or committer._new or (due is not None and due <= self.until) or held:
                 return False
             if committer.clock.floor < self.until:
                 return False
