@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
+from urllib.parse import urlsplit
 
 from pipeline.security import ALIASES, NAMES, SECRETS, Security, SecurityError
 
@@ -54,6 +55,7 @@ class Settings:
     stats_file: Path | None = None
     http: tuple[str, int] | None = ("127.0.0.1", 9400)
     log: Literal["", "json", "text"] = ""
+    traces: str = ""
     embedded: bool = False
     """The broker is librdkafka's in-process mock (`selvedge demo`): work around what it cannot do."""
     security: Security = field(default_factory=Security)
@@ -241,6 +243,21 @@ def _check_log(log: str) -> str | None:
     return None if log in ("", "json", "text") else f"{log!r} is not one of json, text"
 
 
+def _check_url(url: str) -> str | None:
+    if not url:
+        return None
+    try:
+        parts = urlsplit(url)
+        well = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        well = False
+    if not well:
+        return "not a URL such as http://localhost:4318/v1/traces"
+    if parts.username is not None or parts.query:
+        return "a URL with a name, a password or a query: what is secret belongs in OTEL_EXPORTER_OTLP_HEADERS"
+    return None
+
+
 def _fine(_: object) -> None:
     return None
 
@@ -269,6 +286,7 @@ OPTIONS: dict[str, Option] = {
     "stats_file": Option("stats_file", "file for the figures of a worker", _path, _check_stats),
     "http": Option("http", "where /metrics, /healthz and /readyz are, or off", _http, _check_http, text=_http_text),
     "log": Option("log", "json, or text; none: text at a terminal, else json", _text, _check_log),
+    "traces": Option("traces", "OTLP/HTTP collector that spans are sent to; none: no spans", _text, _check_url),
     "embedded": Option("embedded", "the broker is the embedded one", _yes, _fine, hidden=True),
 }
 """By the name in the TOML file; in capitals after `SELVEDGE_` it is the environment variable."""

@@ -11,13 +11,15 @@ from pipeline.core.touchpoint import Rejected
 
 class Output(NamedTuple):
     """A record for an output topic. topic: logical name (profiles, identities, profile-changes, triggers).
-    value None is a tombstone. `event` is unique per record (CloudEvents id), `time` its event time."""
+    value None is a tombstone. `event` is unique per record (CloudEvents id), `time` its event time. trace: that of the
+    touchpoint that caused it, if it was traced."""
 
     topic: str
     key: str
     value: bytes | None
     event: str
     time: int
+    trace: str | None = None
 
 
 class Effects(msgspec.Struct):

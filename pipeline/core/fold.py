@@ -21,6 +21,7 @@ from pipeline.core.facts.orders import fold_mark, fold_placed, fold_return, fold
 from pipeline.core.facts.sightings import has_seen, note_hints, note_time, see_again, see_first
 from pipeline.core.facts.sizes import fold_sizes
 from pipeline.core.facts.stores import fold_store
+from pipeline.core.facts.traces import note_trace
 from pipeline.core.facts.traits import fold_traits
 from pipeline.core.facts.views import fold_touch, fold_view, fold_visit
 from pipeline.core.facts.wishes import fold_list, fold_wish
@@ -34,6 +35,8 @@ Facts = Callable[[Fragment, Touchpoint, Registry], None]
 def fold(fragment: Fragment, tp: Touchpoint, registry: Registry) -> list[Id]:
     """Folds `tp` into the fragment of its anchor, `tp.ids[0]`. Returns the identifiers that the fragment saw for the
     first time: the index has to be told. Repeats within the deduplication window must not come here."""
+    if tp.trace is not None:
+        note_trace(fragment, tp.received, tp.trace)
     if tp.type == UNLINKED:
         return _veto(fragment, tp, registry)
     fragment.version += 1

@@ -363,6 +363,8 @@ class Fragment(msgspec.Struct, array_like=True, gc=False):
     """How many were product views."""
     turns: dict[Id, int] = {}
     """Identifiers that a new policy judged another way: hubs or not; how often."""
+    traces: tuple[tuple[int, str], ...] = ()
+    """(received, trace) of the newest touchpoints that were traced, ascending; the newest 4."""
 
 
 def set_key(ids: tuple[Id, ...]) -> str:

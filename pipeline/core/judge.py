@@ -10,6 +10,7 @@ import orjson
 
 from pipeline.core.effects import Output
 from pipeline.core.facts.sightings import first_received
+from pipeline.core.facts.traces import newest_trace
 from pipeline.core.fragment import Fragment
 from pipeline.core.grouping import PersonIds
 from pipeline.core.identifiers import Registry
@@ -57,12 +58,20 @@ class Judge:
         for record in outcome.records:
             self._count(f"triggers.{record['family']}.{record['status']}")
             event = f"{record['trigger_id']}:{record['revision']}"
-            self._out(Output("triggers", record["episode_id"], _json(record), event, now))
+            trace = self._trace(person, outcome.told.values(), record["trigger_id"], as_of)
+            self._out(Output("triggers", record["episode_id"], _json(record), event, now, trace))
         for name in group.ids:
             alarm = 0 if as_of is None else self._seat_of(name).alarm
             self._wait(name, alarm if alarm > now else 0, 0)
         self._wait(group.owner, outcome.wake or 0, outcome.held or 0)
         return bool(outcome.records)
+
+    def _trace(self, person: Person, told: Iterable[dict[str, Told]], trigger: str, until: int | None) -> str | None:
+        """That of the newest touchpoint known by then that was traced, from the cart's last change on."""
+        if not any(fragment.traces for fragment in person.fragments):
+            return None
+        changed = next(one[trigger].covers[0].time for one in told if trigger in one)
+        return newest_trace(person.fragments, changed - self._registry.policy.identity.clamp_future, until)
 
     def has_told(self, names: Iterable[Id]) -> bool:
         """Whether a trigger was published of one of these identifiers."""

@@ -19,6 +19,7 @@ from pipeline.core.blocks.horizon import written
 from pipeline.core.blocks.identifiers import how_shown, key_of_row, published
 from pipeline.core.blocks.shorten import shorten
 from pipeline.core.effects import Output
+from pipeline.core.facts.traces import newest_trace, span_of
 from pipeline.core.fragment import Fragment
 from pipeline.core.grouping import PersonIds
 from pipeline.core.identifiers import Registry
@@ -99,7 +100,7 @@ class Publisher:
         """Publishes the identities rows and redirects that follow from the grouping, and says what moved."""
         registry = self._registry
         profile_id = registry.profile_id(group.owner)
-        move = Move()
+        move, trace = Move(), self._trace(group)
         for name in group.ids:
             seat = self._seat_of(name)
             first, plain = since.get(name, 0), self._plain(group, name)
@@ -114,8 +115,8 @@ class Publisher:
                 seat.profile_id, seat.since, seat.shared, seat.known, seat.shown = row
                 self._put(name, seat)
                 if withdrawn is not None and withdrawn != key_of_row(name, seat.shown, registry):
-                    self._out(Output("identities", withdrawn, None, f"{withdrawn}@", now))
-                self._identity(name, plain, seat, now)
+                    self._out(Output("identities", withdrawn, None, f"{withdrawn}@", now, trace))
+                self._identity(name, plain, seat, now, trace)
             if seat.oversize != group.oversize:
                 seat.oversize = group.oversize
                 move.oversize |= group.oversize
@@ -123,7 +124,7 @@ class Publisher:
             if seat.revision and name != group.owner and seat.target != profile_id:
                 own = registry.profile_id(name)
                 (move.merged if seat.target == own else move.led).append(own)
-                self._redirect(name, seat, profile_id, now)
+                self._redirect(name, seat, profile_id, now, trace)
         return move
 
     def document(self, group: PersonIds, kind: Kind, now: int, *, last: bool = False) -> None:
@@ -140,6 +141,9 @@ class Publisher:
         fade = sooner(seen.next_fade, kept.deeds.next_fade)
         change = sooner(seen.next_change, kept.deeds.next_change)
         seat.due, seat.changes = 0, sooner(change, fade and self._faded(person.profile_id, fade)) or 0
+        trace = self._trace(group)
+        if trace is not None:
+            seat.traced = span_of(trace)
         self._put(group.owner, seat)
         digests = part.digests | kept.part.digests
         digests |= {topic: _digest(digests, blocks) for topic, blocks in self._reduced.items()}
@@ -149,12 +153,18 @@ class Publisher:
         seat.digests, seat.target, seat.published = digests, person.profile_id, now
         seat.revision += 1
         blocks = in_order(part.blocks | kept.part.blocks)
-        self._document("profiles", person.profile_id, seat.revision, seen.updated_at, blocks, now)
+        self._document("profiles", person.profile_id, seat.revision, seen.updated_at, blocks, now, trace)
         for topic, names in self._reduced.items():
             if kind.at_once or topic in changed:
                 some = {name: block for name, block in blocks.items() if name in names}
-                self._document(topic, person.profile_id, seat.revision, seen.updated_at, some, now)
-        self._change(person.profile_id, seat.revision, kind, [name for name in BLOCKS if name in changed], now)
+                self._document(topic, person.profile_id, seat.revision, seen.updated_at, some, now, trace)
+        self._change(person.profile_id, seat.revision, kind, [name for name in BLOCKS if name in changed], now, trace)
+
+    def _trace(self, group: PersonIds) -> str | None:
+        """That of the person's newest traced touchpoint, unless an earlier document came of it."""
+        fragments = (fragment for name in group.anchors if (fragment := self._fragment_of(name)) is not None)
+        trace = newest_trace(fragments)
+        return None if trace is None or span_of(trace) == self._seat_of(group.owner).traced else trace
 
     def _faded(self, profile_id: str, time: int) -> int:
         return sweep(profile_id, time) if self._swept else time
@@ -214,7 +224,7 @@ class Publisher:
                 return fragment.plain[name]
         return None
 
-    def _identity(self, name: Id, plain: str | None, seat: Seat, now: int) -> None:
+    def _identity(self, name: Id, plain: str | None, seat: Seat, now: int, trace: str | None) -> None:
         shown = published(name, plain, self._registry)
         if shown is None:
             return
@@ -226,9 +236,9 @@ class Publisher:
             "since": written(seat.since) if seat.since else None,
             "shared": seat.shared,
         }
-        self._out(Output("identities", key, _json(row), f"{key}@{seat.profile_id}", now))
+        self._out(Output("identities", key, _json(row), f"{key}@{seat.profile_id}", now, trace))
 
-    def _redirect(self, name: Id, seat: Seat, target: str, now: int) -> None:
+    def _redirect(self, name: Id, seat: Seat, target: str, now: int, trace: str | None) -> None:
         profile_id = self._registry.profile_id(name)
         seat.revision += 1
         seat.target, seat.digests, seat.due, seat.changes = target, {}, 0, 0
@@ -236,10 +246,17 @@ class Publisher:
         self._count("redirects")
         row = {"profile_id": profile_id, "revision": seat.revision, "status": "merged", "merged_into": target}
         for topic in self._topics:
-            self._out(Output(topic, profile_id, _json(row), f"{profile_id}:{seat.revision}", now))
+            self._out(Output(topic, profile_id, _json(row), f"{profile_id}:{seat.revision}", now, trace))
 
     def _document(
-        self, topic: str, profile_id: str, revision: int, updated_at: int, blocks: dict[str, bytes], now: int
+        self,
+        topic: str,
+        profile_id: str,
+        revision: int,
+        updated_at: int,
+        blocks: dict[str, bytes],
+        now: int,
+        trace: str | None,
     ) -> None:
         members = [b'"%b":%b' % (name.encode(), block) for name, block in self._fitting(blocks).items()]
         value = b'{"profile_id":"%b","revision":%d,"status":"active","updated_at":"%b","as_of":"%b",%b}' % (
@@ -250,9 +267,11 @@ class Publisher:
             b",".join(members),
         )
         self._count("documents")
-        self._out(Output(topic, profile_id, value, f"{profile_id}:{revision}", now))
+        self._out(Output(topic, profile_id, value, f"{profile_id}:{revision}", now, trace))
 
-    def _change(self, profile_id: str, revision: int, kind: Kind, changed: Sequence[str], now: int) -> None:
+    def _change(
+        self, profile_id: str, revision: int, kind: Kind, changed: Sequence[str], now: int, trace: str | None
+    ) -> None:
         row: dict[str, Any] = {
             "profile_id": profile_id,
             "revision": revision,
@@ -266,7 +285,7 @@ class Publisher:
         if kind.split_into:
             row["split_into"] = sorted(kind.split_into)
         self._count(kind.name)
-        self._out(Output("profile-changes", profile_id, _json(row), f"{profile_id}:{revision}:{kind.name}", now))
+        self._out(Output("profile-changes", profile_id, _json(row), f"{profile_id}:{revision}:{kind.name}", now, trace))
 
 
 class Move:

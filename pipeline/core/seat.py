@@ -65,6 +65,8 @@ class Seat(msgspec.Struct, array_like=True, gc=False):
     """The smallest deadline that waits for facts to be read, of the person whose oldest anchor this is; 0: none."""
     hold: int = 0
     """At the root's seat: the smallest of these in the cluster."""
+    traced: int = 0
+    """The span that the last document came of, if it was traced: no later one names it again."""
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -137,6 +137,8 @@ class Touchpoint(msgspec.Struct, gc=False, omit_defaults=True):
     client_time: int | None = None
     effective: int | None = None
     dialect: str = "cloudevents"
+    trace: str | None = None
+    """The W3C traceparent under which it was sent; after a space the tracestate, if there is one."""
 
 
 class Rejected(msgspec.Struct, frozen=True):

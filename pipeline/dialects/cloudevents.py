@@ -19,6 +19,7 @@ from pipeline.core import times
 from pipeline.core.touchpoint import Data, RawIdentifier
 from pipeline.dialects.payload import parse_base64, plain
 from pipeline.dialects.refused import bad_envelope, bad_field
+from pipeline.dialects.tracing import trace
 
 _VALUE: Final = object()
 _Time = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -35,6 +36,8 @@ class Envelope(msgspec.Struct, gc=False):
     recordedtime: _Time | None = None
     data: Data | None = None
     data_base64: str | None = None
+    traceparent: str | None = None
+    tracestate: str | None = None
 
 
 decode: Final[Callable[[bytes], Envelope]] = msgspec.json.Decoder(Envelope).decode
@@ -49,6 +52,7 @@ class Event(msgspec.Struct, gc=False):
     time: int | None
     recorded: int | None
     data: Data
+    trace: str | None
 
 
 def from_json(value: Mapping[str, Any]) -> Event:
@@ -63,6 +67,7 @@ def from_json(value: Mapping[str, Any]) -> Event:
         _time(value, "time"),
         _time(value, "recordedtime"),
         _data(parse_base64(value["data_base64"]) if isinstance(value.get("data_base64"), str) else value.get("data")),
+        trace(_said(value, "traceparent"), _said(value, "tracestate")),
     )
 
 
@@ -83,6 +88,11 @@ def _attribute(value: Mapping[str, Any], name: str) -> str:
     if not isinstance(found, str):
         raise bad_envelope(f"{name}: absent, or not text")
     return found
+
+
+def _said(value: Mapping[str, Any], name: str) -> str | None:
+    found = value.get(name)
+    return found if isinstance(found, str) else None
 
 
 def _time(value: Mapping[str, Any], name: str) -> int | None:

@@ -21,6 +21,7 @@ from pipeline.dialects.admission import Admission
 from pipeline.dialects.draft import Draft, Json, content_id, text
 from pipeline.dialects.payload import bare, parse, too_deep
 from pipeline.dialects.refused import DECODE, NOT_JSON, TOO_LARGE, Refused, bad_envelope, bad_field
+from pipeline.dialects.tracing import trace, trace_of
 
 Result = Touchpoint | Rejected
 
@@ -95,9 +96,12 @@ class Reader:
         admission = self._admission
         try:
             received = admission.received(recorded, timestamp, fallback if time is None else time)
-            return admission.admit(event.id, event.source, event.type, time, received, event.data or Data())
+            touchpoint = admission.admit(event.id, event.source, event.type, time, received, event.data or Data())
         except Refused as refused:
             return _rejected(refused, event.id, event.source)
+        if event.traceparent is not None:
+            touchpoint.trace = trace(event.traceparent, event.tracestate)
+        return touchpoint
 
     def _any(
         self, value: bytes, timestamp: int | None, headers: Sequence[tuple[str, bytes]], fallback: int | None
@@ -112,7 +116,7 @@ class Reader:
         if not raw.strip():
             raise Refused(NOT_JSON, "the record is empty")
         read = self._typed(raw, timestamp, arrival.recorded, fallback)
-        return self._shaped(parse(raw), arrival) if read is None else [read]
+        return self._shaped(parse(raw), arrival) if read is None else [_traced(read, names)]
 
     def _shaped(self, body: Any, arrival: Arrival) -> list[Result]:
         """What the shape of plain JSON tells."""
@@ -146,9 +150,11 @@ class Reader:
         otherwise = arrival.fallback if event.time is None else event.time
         try:
             received = self._admission.received(recorded, arrival.timestamp, otherwise)
-            return self._admission.admit(event.id, event.source, event.type, event.time, received, event.data)
+            touchpoint = self._admission.admit(event.id, event.source, event.type, event.time, received, event.data)
         except Refused as refused:
             return _rejected(refused, event.id, event.source)
+        touchpoint.trace = event.trace
+        return _traced(touchpoint, arrival.headers)
 
     def _request(self, request: Json, arrival: Arrival) -> list[Result]:
         """A recorded HTTP request: {method, path, headers, body}; without a body the query of the path is it."""
@@ -179,9 +185,10 @@ class Reader:
             known = (draft.arrived, draft.sent, draft.time, arrival.fallback)
             otherwise = next((one for one in known if one is not None), None)
             received = self._admission.received(arrival.recorded, arrival.timestamp, otherwise)
-            return self._admission.admit(
+            touchpoint = self._admission.admit(
                 id, source, draft.type, _event_time(draft, received), received, draft.data, dialect.NAME
             )
+            return _traced(touchpoint, arrival.headers)
         except Refused as refused:
             return _rejected(refused, id, source)
 
@@ -192,6 +199,13 @@ def _event_time(draft: Draft, received: int) -> int | None:
         return draft.time
     arrived = received if draft.arrived is None else draft.arrived
     return arrived - max(0, draft.sent - draft.time)
+
+
+def _traced(result: Result, headers: Mapping[str, str]) -> Result:
+    """With the trace of the headers, unless it has its own."""
+    if isinstance(result, Touchpoint) and result.trace is None:
+        result.trace = trace_of(headers)
+    return result
 
 
 def _recorded(headers: Mapping[str, str]) -> int | None:

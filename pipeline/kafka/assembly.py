@@ -15,6 +15,7 @@ from pipeline.kafka.owner import Owner
 from pipeline.kafka.postmortem import Postmortem
 from pipeline.kafka.progress import Progress
 from pipeline.kafka.recovery import Recovery
+from pipeline.kafka.spans import Spans
 from pipeline.kafka.stats import Stats
 from pipeline.settings import Settings
 
@@ -27,6 +28,7 @@ def assemble(
     stats: Stats,
     outside: Outside,
     worker: str,
+    spans: Spans | None = None,
 ) -> tuple[Owner, Committer]:
     """worker: the transactional id, one of its own for every process. Blocks until Kafka knows it."""
     core = make_core()
@@ -36,6 +38,8 @@ def assemble(
     culprit = Postmortem(settings, make_core, reader, outside).culprit
     progress = Progress(settings, outside)
     moment = clock(settings.clock, registry.shards)
-    committer = Committer(core, intake, epochs, progress, moment, stats, culprit, outside.time_of_day)
-    owner = Owner(settings, core, intake, committer, Recovery(settings, worker, outside, stats), stats)
+    spans = spans or Spans()
+    committer = Committer(core, intake, epochs, progress, moment, stats, culprit, outside.time_of_day, spans)
+    recovery = Recovery(settings, worker, outside, stats)
+    owner = Owner(settings, core, intake, committer, recovery, stats, outside.time_of_day, spans)
     return owner, committer

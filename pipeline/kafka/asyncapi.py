@@ -35,6 +35,9 @@ KINDS: Final = {
 }
 _TEXT: Final = {"type": "string"}
 _CLOUD_EVENT: Final = ("ce_id", "ce_source", "ce_specversion", "ce_time", "ce_type", "content-type")
+_TRACE: Final = dict.fromkeys(("traceparent", "tracestate", "ce_traceparent", "ce_tracestate"), _TEXT)
+_TRACED: Final = ("profiles", "identities", "profile-changes", "triggers")
+"""What a touchpoint causes carries its trace."""
 _ERRORS: Final = ("topic", "partition", "offset", "connector.name", "task.id", "stage")
 
 
@@ -96,12 +99,15 @@ def _message(name: str) -> dict[str, Any]:
         "summary": kind.summary,
         "bindings": {"kafka": {"key": {**_TEXT, "description": kind.key}, "bindingVersion": "0.5.0"}},
     }
+    if name == "touchpoints":
+        message["headers"] = {"type": "object", "properties": dict(_TRACE)}
     if kind.schema is not None:
         message["contentType"] = "application/json"
         message["payload"] = {"$ref": f"{kind.schema}.schema.json"}
     if name in TYPES:
         headers = {header: dict(_TEXT) for header in _CLOUD_EVENT}
         headers["ce_type"] = {"const": TYPES[name]}
+        headers |= _TRACE if name in _TRACED else {}
         message["headers"] = {"type": "object", "required": list(_CLOUD_EVENT), "properties": headers}
     elif kind.schema is None:
         named = [f"__connect.errors.{error}" for error in (*_ERRORS, "exception.class.name", "exception.message")]

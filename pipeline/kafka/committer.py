@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pipeline.core import times
 from pipeline.core.effects import Effects
@@ -20,6 +20,7 @@ from pipeline.kafka.failstop import Stop, describe, fail_stop
 from pipeline.kafka.intake import Core, Intake, Lease, culprit
 from pipeline.kafka.postmortem import Epoch as FailedEpoch
 from pipeline.kafka.progress import Progress
+from pipeline.kafka.spans import Spans
 from pipeline.kafka.state import Position
 from pipeline.kafka.stats import Lag, Stats
 
@@ -45,13 +46,14 @@ class Committer:
         stats: Stats,
         culprit: Culprit,
         time_of_day: Callable[[], int],
+        spans: Spans,
     ) -> None:
         self.leases: dict[int, Lease] = {}
         self.committed: dict[int, Position] = {}
         self.fenced: list[tuple[int, bytes]] = []
         self.clock = clock
         self._core, self._intake, self._epochs, self._progress = core, intake, epochs, progress
-        self._stats, self._culprit, self._time_of_day = stats, culprit, time_of_day
+        self._stats, self._culprit, self._time_of_day, self._spans = stats, culprit, time_of_day, spans
         self._lock = asyncio.Lock()
         self._threads = ThreadPoolExecutor(2, "selvedge-commit")
         self._reported = 0.0
@@ -107,17 +109,21 @@ class Committer:
         """Shielded by its callers, because an epoch that has begun must end before the next one begins."""
         try:
             async with self._lock:
-                begun, records = _monotonic(), self._intake.pending
+                begun, at, records = _monotonic(), self._time_of_day(), self._intake.pending
                 work = collect()
                 if work:
-                    await self._perform(work)
+                    outputs = work.effects.outputs
+                    with self._spans.span("epoch", at, records=records, outputs=len(outputs)) as span:
+                        self._spans.link(span, outputs)
+                        await self._perform(work, span)
                     self._stats.epoch_s.note(_monotonic() - begun)
                     self._stats.epoch_records.note(records)
         except Exception as error:
             fail_stop(error)
 
-    async def _perform(self, work: Work) -> None:
-        seconds = await self._wait(lambda: self._epochs.perform(work))
+    async def _perform(self, work: Work, span: Any) -> None:
+        with self._spans.span("commit", self._time_of_day(), span):
+            seconds = await self._wait(lambda: self._epochs.perform(work))
         self.clock.heard(work.progress)
         self.committed |= {shard: position for shard, position in work.positions.items() if shard in self.leases}
         self._stats.epochs += 1

@@ -136,11 +136,12 @@ class Epoch:
                 self._producer.poll(FULL_S)
 
     def _headers(self, output: Output) -> Headers:
-        return [
+        headers = [
             ("ce_id", output.event.encode()),
             ("ce_time", _time(output.time)),
             *self._fixed[output.topic.partition(".")[0]],
         ]
+        return headers if output.trace is None else headers + _trace_headers(output.trace)
 
     def _fixed_headers(self, kind: str) -> Headers:
         return [
@@ -160,6 +161,13 @@ class Epoch:
             return "another worker has taken over (fenced)"
         first = f"; first refused record: {self._failed[0].str()}" if self._failed else ""
         return f"{error.name()}: {error.str()}{first}"
+
+
+def _trace_headers(trace: str) -> Headers:
+    """For consumers that read the transport's headers, and for those that read CloudEvents' own."""
+    parent, _, state = trace.encode().partition(b" ")
+    named = [("traceparent", parent), ("tracestate", state)] if state else [("traceparent", parent)]
+    return [*named, *((f"ce_{name}", value) for name, value in named)]
 
 
 @lru_cache(1_024)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
@@ -22,6 +22,7 @@ from pipeline.kafka.committer import Committer
 from pipeline.kafka.failstop import Stop, fail_stop
 from pipeline.kafka.intake import Core, Intake, Lease
 from pipeline.kafka.recovery import SOURCES, Kept, Lost, Recovery, Shard, Withdrawn
+from pipeline.kafka.spans import Spans
 from pipeline.kafka.state import Position
 from pipeline.kafka.stats import Stats
 from pipeline.settings import Settings
@@ -47,9 +48,17 @@ class Owner:
     consumer: Consumer
 
     def __init__(
-        self, settings: Settings, core: Core, intake: Intake, committer: Committer, recovery: Recovery, stats: Stats
+        self,
+        settings: Settings,
+        core: Core,
+        intake: Intake,
+        committer: Committer,
+        recovery: Recovery,
+        stats: Stats,
+        time_of_day: Callable[[], int],
+        spans: Spans,
     ) -> None:
-        self._settings, self._stats = settings, stats
+        self._settings, self._stats, self._time_of_day, self._spans = settings, stats, time_of_day, spans
         self._core, self._intake, self._committer, self._recovery = core, intake, committer, recovery
         self._topics = {settings.topic(name): name for name in SOURCES}
         self._threads = ThreadPoolExecutor(1, "selvedge-recovery")
@@ -134,7 +143,8 @@ class Owner:
         await self._alive(withdrawn)
         loop = asyncio.get_running_loop()
         try:
-            taken = await loop.run_in_executor(self._threads, self._recovery.take, shards, kept, withdrawn)
+            with self._spans.span("recover", self._time_of_day(), shards=len(shards)):
+                taken = await loop.run_in_executor(self._threads, self._recovery.take, shards, kept, withdrawn)
         except Lost as lost:
             await self._unless_withdrawn(lost, withdrawn)
             return

@@ -28,6 +28,8 @@ from pipeline.kafka.health import PortTaken, Window
 from pipeline.kafka.intake import Core
 from pipeline.kafka.logs import complain, say
 from pipeline.kafka.outside import Kafka
+from pipeline.kafka.spans import ExtraMissing, Spans
+from pipeline.kafka.spans import spans as spans_of
 from pipeline.kafka.stats import Stats
 from pipeline.settings import Settings
 
@@ -46,9 +48,9 @@ def run(settings: Settings, make_core: MakeCore = Group) -> int:
     try:
         policy = load(settings.policy_path.read_text(encoding="utf-8") if settings.policy_path else "")
         shards = topics.check(settings, connect(settings, say))
-        stats = Stats()
+        stats, spans = Stats(), spans_of(settings, name)
         window = Window(settings, stats, metrics.registry(stats)) if settings.http else None
-    except (PolicyError, BrokerAbsent, topics.TopicsWrong, PortTaken) as error:
+    except (PolicyError, BrokerAbsent, topics.TopicsWrong, PortTaken, ExtraMissing) as error:
         complain(str(error), status=CONFIGURATION)
         return CONFIGURATION
     if window is not None:
@@ -58,22 +60,23 @@ def run(settings: Settings, make_core: MakeCore = Group) -> int:
         say("no SELVEDGE_HASH_KEY_FILE: identifiers are hashed with the public default key")
     registry = Registry(policy, secret or PUBLIC_KEY, shards)
     try:
-        asyncio.run(_serve(settings, registry, lambda: make_core(registry, settings.clock), stats, name))
+        asyncio.run(_serve(settings, registry, lambda: make_core(registry, settings.clock), stats, name, spans))
     except Exception as error:
         fail_stop(error)
+    spans.close()
     if settings.stats_file is not None:
         stats.write(settings.stats_file)
     return 0
 
 
 async def _serve(
-    settings: Settings, registry: Registry, make_core: Callable[[], Core], stats: Stats, name: str
+    settings: Settings, registry: Registry, make_core: Callable[[], Core], stats: Stats, name: str, spans: Spans
 ) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    app = _app(settings, registry, make_core, stats, name)
+    app = _app(settings, registry, make_core, stats, name, spans)
     _settle_memory()
     starting = asyncio.create_task(app.start())
     stopping = asyncio.create_task(stop.wait())
@@ -88,8 +91,10 @@ async def _serve(
     starting.cancel()
 
 
-def _app(settings: Settings, registry: Registry, make_core: Callable[[], Core], stats: Stats, worker: str) -> App:
-    owner, committer = assemble(settings, registry, make_core, Reader(registry), stats, Kafka(settings), worker)
+def _app(
+    settings: Settings, registry: Registry, make_core: Callable[[], Core], stats: Stats, worker: str, spans: Spans
+) -> App:
+    owner, committer = assemble(settings, registry, make_core, Reader(registry), stats, Kafka(settings), worker, spans)
     return App(settings, owner, committer, stats)
 
 

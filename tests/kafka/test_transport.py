@@ -18,6 +18,7 @@ from pipeline.kafka.blocks import Block
 from pipeline.kafka.failstop import STATUS, Stop
 from pipeline.kafka.owner import Owner
 from pipeline.kafka.records import _Batches
+from pipeline.kafka.spans import Spans
 from pipeline.kafka.stats import Stats
 from pipeline.kafka.transport import Transport
 from pipeline.settings import Settings
@@ -26,7 +27,7 @@ from pipeline.settings import Settings
 def owner() -> Owner:
     """Without anything that connects."""
     nothing = cast(Any, SimpleNamespace(leases={}, touchpoints=None, mail=None))
-    return Owner(Settings(), nothing, nothing, nothing, nothing, Stats())
+    return Owner(Settings(), nothing, nothing, nothing, nothing, Stats(), nothing, Spans())
 
 
 def partitions(**topics: list[int]) -> frozenset[TP]:

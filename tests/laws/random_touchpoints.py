@@ -91,6 +91,7 @@ def touchpoints(draw: st.DrawFn, max_size: int = 12, types: tuple[str, ...] = FO
                 ids=(CUSTOMER, *sorted(weaker)),
                 data=draw(DATA),
                 hints=draw(st.sampled_from([(), (("email", "x@y.z"),)])),
+                trace=draw(st.sampled_from([None, "00-" + "1" * 32 + "-" + "2" * 16 + "-01"])),
             )
         )
     vetoes = draw(st.lists(st.tuples(TIMES, st.integers(0, 20)), max_size=3))

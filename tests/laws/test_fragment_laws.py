@@ -47,6 +47,7 @@ def test_a_fragment_that_was_stored_on_the_way_is_the_same(history, at):
 SETS_AND_REGISTERS = (
     *("orders", "returns", "carts", "clicks", "consents", "traits", "activity", "sessions", "vetoes"),
     *("wishes", "wished", "lists", "views", "baskets", "visits", "stores", "touches", "sizes", "bounces"),
+    "traces",
 )
 
 
