@@ -11,7 +11,8 @@ from jsonschema import Draft202012Validator
 
 from pipeline.kafka.asyncapi import KINDS, document
 from pipeline.kafka.epoch import TYPES
-from pipeline.kafka.topics import TABLE
+from pipeline.kafka.topics import REDUCED, TABLE, table
+from pipeline.settings import Settings
 
 SCHEMAS = Path(__file__).parents[1] / "schemas"
 INTERNAL = {"mail", "state", "progress"}
@@ -33,8 +34,20 @@ def test_the_document_is_that_of_the_code() -> None:
 
 
 def test_every_topic_that_others_use_is_a_channel() -> None:
-    assert document()["channels"].keys() == {topic.name for topic in TABLE} - INTERNAL
+    assert document()["channels"].keys() == {topic.name for topic in (*TABLE, REDUCED)} - INTERNAL
     assert set(TYPES) <= document()["channels"].keys()
+
+
+def test_an_address_with_its_parameters_is_a_topic_of_a_deployment(tmp_path: Path) -> None:
+    policy = tmp_path / "policy.toml"
+    policy.write_text('[publish.reduced]\nanalytics = ["commerce"]\n')
+    settings = Settings(policy_path=policy)
+    wanted = {settings.topic(topic.name) for topic in table(settings) if topic.name not in INTERNAL}
+    for channel in document()["channels"].values():
+        given = {"prefix": settings.prefix, "name": "analytics"}
+        assert channel["parameters"].keys() <= given.keys()
+        wanted.remove(channel["address"].format(**given))
+    assert not wanted
 
 
 def test_what_it_points_to_is_there() -> None:

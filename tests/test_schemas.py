@@ -26,6 +26,7 @@ from pipeline.core.facts import consents
 from pipeline.core.identifiers import Registry
 from pipeline.core.person import BLOCKS
 from pipeline.core.policy import load
+from pipeline.core.publish import HEADER
 from pipeline.core.touchpoint import Data, Touchpoint
 from pipeline.dialects import Reader, refused
 from pipeline.dialects.cloudevents import Envelope
@@ -212,6 +213,17 @@ def test_every_record_of_a_sample_shop_fits(shop: Shop, name: str) -> None:
 def test_what_is_rare_fits(rare: dict[str, Records], what: str) -> None:
     assert f'"{what}"' in json.dumps(rare[what]), "there is one"
     assert [fault for name, records in rare[what].items() for fault in faults(name, records)] == []
+
+
+@pytest.mark.parametrize("block", sorted({*BLOCKS} - {*HEADER}))
+def test_the_documents_of_a_reduced_topic_fit(block: str) -> None:
+    registry = Registry(load(f'[publish.reduced]\nsome = ["{block}"]'))
+    outputs = core.replay(histories.history(Random(4), 60, registry), registry)
+    records = [json.loads(output.value) for output in outputs if output.topic == "profiles.some" and output.value]
+    assert records
+    reduced = {"$ref": "#/$defs/reduced", "$defs": SCHEMAS["profile"]["$defs"]}
+    for record in records:
+        Draft202012Validator(reduced, format_checker=FORMATS).validate(record)
 
 
 @pytest.mark.parametrize("name", WRITTEN)

@@ -11,11 +11,12 @@ The mock's API is C only, so it is called through ctypes, in the library that co
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from types import TracebackType
 
 from confluent_kafka import Consumer, TopicPartition, cimpl
 
-from pipeline.kafka.topics import FIXED, TABLE
+from pipeline.kafka.topics import FIXED, TABLE, Topic
 from pipeline.settings import Settings
 
 _RD_KAFKA_PRODUCER = 0
@@ -23,13 +24,15 @@ _ERROR_BYTES = 512
 
 
 class EmbeddedBroker:
-    """`with EmbeddedBroker(shards) as bootstrap:` runs a broker with every topic made; `bootstrap` is host:port.
+    """`with EmbeddedBroker(shards) as bootstrap:` runs a broker with every topic made, those of a policy if
+    `topics` names them; `bootstrap` is host:port.
 
     Its clients' settings: `Settings(brokers=bootstrap, prefix=prefix, embedded=True, …)`.
     """
 
-    def __init__(self, shards: int, prefix: str = "selvedge") -> None:
+    def __init__(self, shards: int, prefix: str = "selvedge", topics: Sequence[Topic] = TABLE) -> None:
         self.bootstrap = ""
+        self._topics = topics
         self._shards = shards
         self._prefix = prefix
         self._library = _librdkafka()
@@ -43,7 +46,7 @@ class EmbeddedBroker:
             raise RuntimeError("librdkafka could not start its mock cluster")
         self.bootstrap = self._library.rd_kafka_mock_cluster_bootstraps(self._cluster).decode()
         names = Settings(prefix=self._prefix)
-        for topic in TABLE:
+        for topic in self._topics:
             self.create(names.topic(topic.name), topic.partitions(self._shards))
         return self.bootstrap
 

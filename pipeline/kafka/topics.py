@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
@@ -77,6 +77,8 @@ TABLE: tuple[Topic, ...] = (
     Topic("state", COMPACT, {"max.compaction.lag.ms": str(7 * DAY_MS), "segment.bytes": "134217728"}, fixed=True),
     Topic("progress", COMPACT, {"segment.bytes": "16777216"}, single=True),
 )
+REDUCED = Topic("profiles.NAME", COMPACT, COMPACTED_WITHIN)
+"""What each reduced topic of a policy must be."""
 
 
 def table(settings: Settings) -> tuple[Topic, ...]:
@@ -87,7 +89,7 @@ def table(settings: Settings) -> tuple[Topic, ...]:
         policy = load(settings.policy_path.read_text("utf-8"))
     except (OSError, PolicyError) as error:
         raise TopicsWrong(str(error)) from None
-    return (*TABLE, *(Topic(name, COMPACT, COMPACTED_WITHIN) for name in policy.publish.reduced_topics))
+    return (*TABLE, *(replace(REDUCED, name=name) for name in policy.publish.reduced_topics))
 
 
 FIXED = tuple(topic.name for topic in TABLE if topic.fixed)

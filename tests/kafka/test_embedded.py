@@ -6,12 +6,14 @@ import asyncio
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 from aiokafka import AIOKafkaConsumer
 from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from pipeline.kafka.embedded import EmbeddedBroker
-from pipeline.kafka.topics import TABLE, check
+from pipeline.kafka.topics import REDUCED, TABLE, check
 from pipeline.settings import Settings
 from tests.kafka.conftest import SHARDS
 
@@ -96,6 +98,13 @@ def test_what_the_demo_sends_is_kept_whole_and_an_overflow_is_told() -> None:
             producer.produce(TOUCHPOINTS, b"x" * 900_000, partition=2)
             producer.flush(10)
         assert broker.overflow() == [f"{TOUCHPOINTS}[2]"]
+
+
+def test_it_makes_the_reduced_topics_of_a_policy_too() -> None:
+    analytics = replace(REDUCED, name="profiles.analytics")
+    with EmbeddedBroker(3, topics=[*TABLE, analytics]) as bootstrap:
+        topics = AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=10).topics
+        assert len(topics["selvedge.profiles.analytics"].partitions) == 3
 
 
 def test_two_brokers_in_one_process_are_apart() -> None:
