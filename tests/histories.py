@@ -47,6 +47,7 @@ POLICIES = {
     "tight": "limits = { email = 1, device = 2, cookie = 2 }\nperson_max = 6",
     "loose": 'unique = []\nlimits = {}\nforbidden = [[["email", "ada@example.com"], ["email", "bea@example.com"]]]',
     "oversize": "component_max = 7",
+    "growing": "unique = []\nlimits = {}",
 }
 
 

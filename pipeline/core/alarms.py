@@ -21,4 +21,4 @@ def waits(policy: Triggers) -> dict[str, int]:
 
 def may_fire(fragment: Fragment) -> bool:
     """Whether a trigger can come of what a fragment holds."""
-    return bool(fragment.carts or fragment.baskets or fragment.wishes or fragment.views)
+    return bool(fragment.carts or fragment.baskets or fragment.wishes or fragment.views or fragment.subscriptions)

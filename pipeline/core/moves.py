@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 from pipeline.core import seat as seats_of
 from pipeline.core.alarms import may_fire
-from pipeline.core.cause import Cause
 from pipeline.core.fragment import Fragment
 from pipeline.core.identifiers import Registry
 from pipeline.core.mail import Adopt, Arrived, Mail, Report
@@ -53,7 +52,7 @@ class Moves:
             if parent is None:
                 self._absorb(root, old, members)
             else:
-                self._hand_over(parent, old, members, cause)
+                self._hand_over(parent, old, members)
             if parent is None and cause is not None:
                 roots.dirty[root].add(cause)
 
@@ -76,10 +75,9 @@ class Moves:
         roots.seats.put(root, after)
         roots.take_claims(root, before)
 
-    def _hand_over(self, parent: Id, old: Id, members: list[Id], cause: Cause | None) -> None:
+    def _hand_over(self, parent: Id, old: Id, members: list[Id]) -> None:
+        """What was to be looked at here is forgotten: who takes them in looks at all of them."""
         roots = self._roots
-        if cause is not None:
-            roots.sound(cause)
         for bundle, (arrived, size) in roots.seat(old).waiting.items():
             self._post(Arrived(parent, bundle, arrived, size))
         for name in members:

@@ -50,6 +50,12 @@ class Postmortem:
     def culprit(self, epoch: Epoch) -> str | None:
         """`topic:partition:offset` of the first record the core cannot do with; None: it is not one record's doing, or
         the search took too long. Blocks."""
+        try:
+            return self._search(epoch)
+        except TimeoutError:
+            return None
+
+    def _search(self, epoch: Epoch) -> str | None:
         core = self._make_core()
         for state in self._state(epoch):
             core.add(state.number, state.rows.items())
@@ -85,14 +91,17 @@ class Postmortem:
             yield names[one.topic()], one.partition(), record
 
     def _read(self, goals: Mapping[Partition, tuple[int, int]]) -> Iterator[Message]:
-        """Committed messages from offsets to offsets; ends early when it takes too long. What seems to be the end may
-        be the last epoch of this process, whose markers are not written yet."""
+        """Committed messages from offsets to offsets. What seems to be the end may be the last epoch of this process,
+        whose markers are not written yet. Raises TimeoutError when it takes too long: by half of the state an innocent
+        record would fail."""
         open_goals = {partition: end for partition, (start, end) in goals.items() if start < end}
         reader = self._outside.reader()
         reader.assign([TopicPartition(*partition, goals[partition][0]) for partition in open_goals])
         deadline = self._outside.monotonic() + SEARCH_S
         try:
-            while open_goals and self._outside.monotonic() < deadline:
+            while open_goals:
+                if self._outside.monotonic() > deadline:
+                    raise TimeoutError
                 for message in reader.consume(BATCH, POLL_S):
                     partition = message.topic(), message.partition()
                     end = open_goals.get(partition)

@@ -188,6 +188,14 @@ def test_a_process_that_owns_all_shards_first_handles_the_mail_that_others_left(
     assert clock.read(0)[0] == 4
 
 
+def test_the_record_clock_waits_for_the_slowest_of_all_shards() -> None:
+    clock = RecordClock(2, HOPS)
+    clock.heard({0: Report(0, received=9, levels=[9, 9, 9])})
+    assert clock.read(0)[0] == 0
+    clock.heard({1: Report(1, received=7, levels=[7, 7, 4])})
+    assert clock.read(0)[0] == 4
+
+
 @given(st.lists(st.integers(-5, 5).map(lambda minutes: minutes * MINUTE), min_size=1))
 def test_no_clock_ever_goes_back(steps: list[int]) -> None:
     clock = WallClock(1)

@@ -1,11 +1,14 @@
-"""Claims, fences and rows on a real broker: whoever takes a shard over has all of its state, and is alone."""
+"""Claims, fences and rows: whoever takes a shard over has all of its state, and is alone.
+
+What is said of takeovers holds on a real broker and on the one in memory.
+"""
 
 from __future__ import annotations
 
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -17,12 +20,14 @@ from pipeline.core.effects import Effects
 from pipeline.kafka import clients
 from pipeline.kafka.epoch import Epoch, Work
 from pipeline.kafka.failstop import Stop
-from pipeline.kafka.outside import Kafka
+from pipeline.kafka.outside import Kafka, Outside
 from pipeline.kafka.recovery import Kept, Lost, Recovery, Shard, Withdrawn
 from pipeline.kafka.state import Position
 from pipeline.kafka.stats import Stats
 from pipeline.kafka.topics import apply
 from pipeline.settings import Settings
+from tests.simulation import calm
+from tests.simulation.calm import Calm
 
 ROW = b"row"
 
@@ -30,10 +35,9 @@ ROW = b"row"
 class Process:
     """A worker as far as the protocol goes; shard 0 only."""
 
-    def __init__(self, settings: Settings, name: str) -> None:
-        self.settings = settings
-        self.outside, self.stats = outside, stats = Kafka(settings), Stats()
-        self.recovery = Recovery(settings, f"{settings.prefix}-{name}", outside, stats)
+    def __init__(self, settings: Settings, name: str, outside: Outside) -> None:
+        self.outside, self.stats = outside, Stats()
+        self.recovery = Recovery(settings, f"{settings.prefix}-{name}", outside, self.stats)
         self.epochs = Epoch(settings, f"{settings.prefix}-{name}", outside)
         self.epochs.start()
         self.memory: dict[bytes, bytes] = {}
@@ -51,7 +55,7 @@ class Process:
         producer: Any = self.epochs._producer
         producer.begin_transaction()
         self.epochs._produce_rows(Work(Effects(rows={0: rows})))
-        producer.flush()
+        producer.flush(10)
 
     def release(self, touchpoints: int = 1) -> Kept:
         since = self.recovery.end([0])[0]
@@ -72,13 +76,42 @@ def after_claim(process: Process, action: Callable[[], object]) -> None:
     process.recovery._claim = claim_and_act  # type: ignore[method-assign]
 
 
+class Slow:
+    """A reader that gets nothing at first: the broker has other things to do."""
+
+    def __init__(self, reader: Any, outside: Outside, breaks: Iterator[bool]) -> None:
+        self.assign, self.close = reader.assign, reader.close
+        self._reader, self._outside, self._breaks = reader, outside, breaks
+
+    def consume(self, num_messages: int, timeout: float) -> Sequence[Any]:
+        if next(self._breaks, True):
+            return self._reader.consume(num_messages, timeout)
+        self._outside.sleep(timeout)
+        return []
+
+
+Make = Callable[[str], Process]
+
+
+def in_memory() -> Make:
+    """Makes processes on one broker in memory."""
+    settings = Settings(shards=1)
+    broker = calm.broker(settings)
+    return lambda name: Process(settings, name, Calm(broker).outside)
+
+
 @pytest.fixture
-def process(settings: Settings) -> Iterator[Callable[[str], Process]]:
+def real(settings: Settings) -> Make:
     apply(settings)
-    yield lambda name: Process(settings, name)
+    return lambda name: Process(settings, name, Kafka(settings))
 
 
-def test_a_released_shard_is_taken_over_without_a_fence(process: Callable[[str], Process]) -> None:
+@pytest.fixture(params=["memory", "real"])
+def process(request: pytest.FixtureRequest) -> Make:
+    return in_memory() if request.param == "memory" else request.getfixturevalue("real")
+
+
+def test_a_released_shard_is_taken_over_without_a_fence(process: Make) -> None:
     first, second = process("first"), process("second")
     first.take()
     first.commit({ROW: b"1"}, touchpoints=7)
@@ -88,7 +121,7 @@ def test_a_released_shard_is_taken_over_without_a_fence(process: Callable[[str],
     assert not second.recovery._fenced
 
 
-def test_an_owner_that_died_inside_an_epoch_is_fenced_and_the_epoch_is_void(process: Callable[[str], Process]) -> None:
+def test_an_owner_that_died_inside_an_epoch_is_fenced_and_the_epoch_is_void(process: Make) -> None:
     first, second = process("first"), process("second")
     first.take()
     first.commit({ROW: b"1"})
@@ -100,9 +133,9 @@ def test_an_owner_that_died_inside_an_epoch_is_fenced_and_the_epoch_is_void(proc
 
 
 def test_a_clock_that_disagrees_with_the_brokers_is_named(
-    process: Callable[[str], Process], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    real: Make, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right, wrong = process("right"), process("wrong")
+    right, wrong = real("right"), real("wrong")
     right.take()
     assert abs(right.stats.clock_ahead) < 5 and "clock" not in capfd.readouterr().err
     right.release()
@@ -113,7 +146,7 @@ def test_a_clock_that_disagrees_with_the_brokers_is_named(
     assert re.search(r"this machine's clock is 3\d\d\d s behind the broker's: .*; set both by NTP", said)
 
 
-def test_an_owner_that_only_slept_can_never_commit_again(process: Callable[[str], Process]) -> None:
+def test_an_owner_that_only_slept_can_never_commit_again(process: Make) -> None:
     first, second = process("first"), process("second")
     first.take()
     first.commit({ROW: b"1"})
@@ -124,14 +157,14 @@ def test_an_owner_that_only_slept_can_never_commit_again(process: Callable[[str]
     assert process("third").take().rows == {ROW: b"3"}
 
 
-def test_a_claim_behind_ones_own_means_that_the_shard_is_lost(process: Callable[[str], Process]) -> None:
+def test_a_claim_behind_ones_own_means_that_the_shard_is_lost(process: Make) -> None:
     first, second = process("first"), process("second")
     after_claim(first, lambda: second.recovery._claim({0: Shard(0)}))
     with pytest.raises(Lost, match="another worker"):
         first.take()
 
 
-def test_deleted_rows_stay_deleted(process: Callable[[str], Process]) -> None:
+def test_deleted_rows_stay_deleted(process: Make) -> None:
     first = process("first")
     first.take()
     first.commit({ROW: b"1", b"other": b"1"})
@@ -140,7 +173,7 @@ def test_deleted_rows_stay_deleted(process: Callable[[str], Process]) -> None:
     assert process("second").take().rows == {b"other": b"1"}
 
 
-def test_memory_is_good_when_nobody_owned_the_shard_meanwhile(process: Callable[[str], Process]) -> None:
+def test_memory_is_good_when_nobody_owned_the_shard_meanwhile(process: Make) -> None:
     first = process("first")
     first.take()
     first.commit({ROW: b"1"})
@@ -148,7 +181,7 @@ def test_memory_is_good_when_nobody_owned_the_shard_meanwhile(process: Callable[
     assert shard.kept and shard.rows == {} and shard.position == Position(5, 0)
 
 
-def test_memory_is_dropped_when_somebody_owned_the_shard_meanwhile(process: Callable[[str], Process]) -> None:
+def test_memory_is_dropped_when_somebody_owned_the_shard_meanwhile(process: Make) -> None:
     first, second = process("first"), process("second")
     first.take()
     first.commit({ROW: b"1", b"other": b"1"})
@@ -160,7 +193,7 @@ def test_memory_is_dropped_when_somebody_owned_the_shard_meanwhile(process: Call
     assert not shard.kept and shard.rows == {b"other": b"1"} and shard.position == Position(9, 0)
 
 
-def test_memory_is_dropped_and_the_owner_fenced_when_it_died(process: Callable[[str], Process]) -> None:
+def test_memory_is_dropped_and_the_owner_fenced_when_it_died(process: Make) -> None:
     first, second = process("first"), process("second")
     first.take()
     kept = first.release()
@@ -171,7 +204,7 @@ def test_memory_is_dropped_and_the_owner_fenced_when_it_died(process: Callable[[
         second.commit({ROW: b"3"})
 
 
-def test_an_owner_whose_claim_came_before_a_release_is_seen_by_who_released(process: Callable[[str], Process]) -> None:
+def test_an_owner_whose_claim_came_before_a_release_is_seen_by_who_released(process: Make) -> None:
     first, second = process("first"), process("second")
     first.take()
     first.commit({ROW: b"1"})
@@ -185,7 +218,19 @@ def test_an_owner_whose_claim_came_before_a_release_is_seen_by_who_released(proc
         second.commit({ROW: b"3"})
 
 
-def test_a_takeover_that_is_withdrawn_ends_at_once(process: Callable[[str], Process]) -> None:
+def test_who_reads_slowly_reads_to_the_end_all_the_same() -> None:
+    process = in_memory()
+    first, second = process("first"), process("second")
+    first.take()
+    first.commit({ROW: b"1"})
+    first.release()
+    at_once, breaks = second.outside.reader, iter([False] * 30)
+    second.outside.reader = lambda: Slow(at_once(), second.outside, breaks)
+    assert second.take().rows == {ROW: b"1"}
+    assert not second.recovery._fenced
+
+
+def test_a_takeover_that_is_withdrawn_ends_at_once(process: Make) -> None:
     withdrawn = threading.Event()
     withdrawn.set()
     first = process("first")
@@ -194,26 +239,22 @@ def test_a_takeover_that_is_withdrawn_ends_at_once(process: Callable[[str], Proc
     assert first.recovery.release() == {0}
 
 
-def test_a_shard_without_state_begins_where_the_logs_begin(
-    process: Callable[[str], Process], settings: Settings
-) -> None:
-    first = process("first")
+def test_a_shard_without_state_begins_where_the_logs_begin(real: Make, settings: Settings) -> None:
+    first = real("first")
     send(settings, 3)
     delete_before(settings, 2)
     assert first.take().begin == (2, 0)
 
 
-def test_a_position_below_the_beginning_of_a_log_stops_the_worker(
-    process: Callable[[str], Process], settings: Settings
-) -> None:
-    first = process("first")
+def test_a_position_below_the_beginning_of_a_log_stops_the_worker(real: Make, settings: Settings) -> None:
+    first = real("first")
     first.take()
     first.commit({}, touchpoints=1)
     first.release(touchpoints=1)
     send(settings, 3)
     delete_before(settings, 2)
     with pytest.raises(Stop, match=r"touchpoints:0: the log begins at offset 2.* 1 records were deleted"):
-        process("second").take()
+        real("second").take()
 
 
 def send(settings: Settings, count: int) -> None:

@@ -118,9 +118,13 @@ class Transactional:
             self._write(where)
         return 0
 
-    def commit_transaction(self, timeout: float) -> None:
+    def flush(self, timeout: float) -> int:
         for where in self._host.mixed(self._queued):
             self._write(where)
+        return 0
+
+    def commit_transaction(self, timeout: float) -> None:
+        self.flush(timeout)
         self._host.effect(may_fail=True)
         transaction = self._tried(lambda: self._host.broker.commit(self._id, self._epoch))
         if transaction is not None:

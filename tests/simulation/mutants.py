@@ -1,29 +1,35 @@
 """Mutants of the protocol: the production code with one mistake in it, each of which worlds must notice.
 
 A mutant replaces text in the source of one function, for as long as `planted` lasts. `make mutants` looks for the first
-seed that kills each one and prints the table; `seed` is what it found. Those without one need more worlds than a test
-may run: `make mutants SEEDS=20000`.
+seed that kills each one and prints the table; `seed` or `bag` is what it found. What needs two things to happen within
+a moment that worlds hardly ever hit is killed by a test that makes them happen.
 """
 
 from __future__ import annotations
 
 import inspect
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from typing import Any, NamedTuple
 
+from tests.core import test_index
+from tests.kafka import test_clock, test_commit, test_recovery
+
 
 class Mutant(NamedTuple):
     """where: `module:Class.method` below `pipeline`, or of `tests` for what only they model. old: text that is there
-    once. seed: of a world that kills it. more: (where, old, new) of further places."""
+    once. What kills it, one of: seed: of a world, bag: of a bag of mail, test: that fails. more: (where, old, new) of
+    further places."""
 
     name: str
     where: str
     old: str
     new: str
     seed: int | None = None
+    bag: int | None = None
+    test: Callable[[], None] | None = None
     more: tuple[tuple[str, str, str], ...] = ()
 
 
@@ -62,6 +68,16 @@ def _found(where: str) -> tuple[Any, str]:
     return owner, name
 
 
+def on_memory(test: Callable[[test_recovery.Make], None]) -> Callable[[], None]:
+    """A test of takeovers, on the broker in memory."""
+
+    def run() -> None:
+        test(test_recovery.in_memory())
+
+    run.__name__ = test.__name__
+    return run
+
+
 MUTANTS = (
     # -- the index ---------------------------------------------------------------------------------------------------
     Mutant(
@@ -76,6 +92,7 @@ MUTANTS = (
         "core.unionfind:Index.point",
         "if node.parent is not None and self._order(message.root) < self._order(node.parent):",
         "if node.parent is not None:",
+        bag=476,
     ),
     Mutant("a hub is not answered with Shared", "core.unionfind:Index._crowd", "told = [anchor]", "told = []", seed=5),
     Mutant(
@@ -97,6 +114,7 @@ MUTANTS = (
         "core.unionfind:Index.link",
         "(not node.hub or message.received < node.hub)",
         "not node.hub",
+        test=test_index.test_whoever_was_seen_before_a_hub_was_one_is_united_with_it_in_any_order,
     ),
     Mutant(
         "what is seen with a fan-out hub is not told",
@@ -150,6 +168,7 @@ MUTANTS = (
         "core.settle:Settler.settle",
         "if seat.waiting:",
         "if False:",
+        bag=17,
     ),
     Mutant(
         "a replica without its seat gets a new one",
@@ -163,12 +182,14 @@ MUTANTS = (
         "core.moves:Moves._hand_over",
         "self._post(Arrived(parent, bundle, arrived, size))",
         "pass",
+        bag=129,
     ),
     Mutant(
         "orphans stay behind",
         "core.moves:Moves._hand_over",
         "for name in [name for name, where in roots.orphans.items() if where == old]:",
         "for name in []:",
+        bag=34,
     ),
     Mutant(
         "orphans are forgotten in recovery",
@@ -182,6 +203,7 @@ MUTANTS = (
         "core.moves:Moves._absorb",
         "self._expect(root, bundle, arrived, size)",
         "pass",
+        bag=95,
     ),
     Mutant(
         "a fragment does not travel with its seat",
@@ -203,12 +225,6 @@ MUTANTS = (
         "roots.sound(cause)",
         "pass",
         seed=2,
-    ),
-    Mutant(
-        "alarms do not travel with a cluster",
-        "core.moves:Moves._hand_over",
-        "roots.sound(cause)",
-        "pass",
     ),
     Mutant(
         "a publication that is due is forgotten in recovery",
@@ -260,6 +276,7 @@ MUTANTS = (
         "kafka.epoch:Epoch.perform",
         "self._produce_positions(work)  # 5",
         "self._commit(); self._producer.begin_transaction(); self._produce_positions(work)",
+        test=test_commit.test_at_every_effect_of_an_epoch_all_of_it_is_visible_or_nothing,
     ),
     Mutant(
         "the position is not committed",
@@ -337,6 +354,7 @@ MUTANTS = (
         "kafka.recovery:Recovery._read",
         "there = all(shard.at >= target[number] for number, shard in shards.items())",
         "there = self._outside.monotonic() - moved > 0.1",
+        test=test_recovery.test_who_reads_slowly_reads_to_the_end_all_the_same,
     ),
     Mutant(
         "claims are not released",
@@ -350,18 +368,21 @@ MUTANTS = (
         "kafka.recovery:Shard.stale",
         "return self.kept and (self.foreign or not self.released)",
         "return False",
+        test=on_memory(test_recovery.test_memory_is_dropped_when_somebody_owned_the_shard_meanwhile),
     ),
     Mutant(
         "a release behind a claim is not seen",
         "kafka.recovery:Shard._apply_claim",
         "self.overtaken |= key != own and since < self.claim < offset",
         "pass",
+        test=on_memory(test_recovery.test_an_owner_whose_claim_came_before_a_release_is_seen_by_who_released),
     ),
     Mutant(
         "blocks of an earlier lease are read",
         "kafka.owner:Owner.read",
         "if lease is None or lease.number != block.lease:",
         "if lease is None:",
+        test=test_commit.test_a_block_of_an_earlier_lease_is_passed_over,
     ),
     Mutant(
         "a shard begins at the end of its sources",
@@ -383,11 +404,13 @@ MUTANTS = (
         "kafka.clock:RecordClock._agreed",
         "return min(report.levels[level] for report in self.reports.values()) if self._complete() else 0",
         "return max([report.levels[level] for report in self.reports.values()], default=0)",
+        test=test_clock.test_the_record_clock_waits_for_the_slowest_of_all_shards,
     ),
     Mutant(
         "reports are heard of before they are committed",
         "kafka.committer:Committer._perform",
         "seconds = await self._wait(lambda: self._epochs.perform(work))",
         "self.clock.heard(work.progress); seconds = await self._wait(lambda: self._epochs.perform(work))",
+        test=test_commit.test_a_report_is_heard_of_once_what_it_says_is_committed,
     ),
 )
