@@ -25,6 +25,8 @@ FAULTS = (
 HARD = ("crash", "pause", "slow", "lost", "bug")
 """Faults of processes and their connections. Without them nobody is taken for dead."""
 GENTLE = tuple(fault for fault in FAULTS if fault not in HARD)
+FOLD_ALIKE = ("plain", "hubs", "degree", "fanout", "tight", "oversize")
+"""Policies of which one may follow the other without a rebuild."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class Config:
     """clock: of the workers. processes: alive at once. haste: virtual seconds in which all touchpoints are sent.
     epoch_s, look_s: how often workers do so. lag_s: how late mail is read, at most, until
     all is quiet. block: records read at once, at most. order: of touchpoints; on the record clock as they are received.
-    ladder: links make ever smaller roots.
+    ladder: links make ever smaller roots. new_policy: workers are restarted with it on the way, one after the other;
+    empty: none is.
     """
 
     seed: int
@@ -49,13 +52,19 @@ class Config:
     order: str
     ladder: bool
     faults: tuple[str, ...]
+    new_policy: str = ""
+
+    @property
+    def last_policy(self) -> str:
+        return self.new_policy or self.policy
 
     @staticmethod
     def of(seed: int) -> Config:
         rnd = Random(seed)
+        policy = rnd.choice(("plain", "plain", "hubs", "hubs", "degree", "fanout", "tight", "loose", "oversize"))
         return Config(
             seed=seed,
-            policy=rnd.choice(("plain", "plain", "hubs", "hubs", "degree", "fanout", "tight", "loose", "oversize")),
+            policy=policy,
             clock=rnd.choice(("record", "record", "wall")),
             size=rnd.choice((3, 8, 14, 20, 28)),
             shards=rnd.choice((1, 2, 3, 5, 8)),
@@ -68,4 +77,5 @@ class Config:
             order=rnd.choice(("received", "weakest first", "any")),
             ladder=rnd.random() < 0.4,
             faults=tuple(fault for fault in (FAULTS if rnd.random() < 0.8 else GENTLE) if rnd.random() < 0.35),
+            new_policy=rnd.choice(FOLD_ALIKE) if policy in FOLD_ALIKE and rnd.random() < 0.2 else "",
         )

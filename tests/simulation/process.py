@@ -16,6 +16,7 @@ from confluent_kafka import KafkaError, KafkaException
 from faust.types import TP
 from greenlet import getcurrent, greenlet
 
+from pipeline.core.identifiers import Registry
 from pipeline.kafka.assembly import assemble
 from pipeline.kafka.blocks import Block
 from pipeline.kafka.committer import Committer
@@ -87,6 +88,7 @@ class Process:
         self.loop = Loop(self)
         self.stats = Stats()
         self.begun, self.ended = False, False
+        self.registry: Registry | None = None
         self.expelled = False
         """The group has gone on without it once."""
         self.paused = 0.0
@@ -158,10 +160,12 @@ class Process:
     # -- life --------------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        settings, registry, make_core, reader = self.world.assembly()
+        settings, self.registry, make_core, reader = self.world.assembly()
         self.settings = settings
         outside: Any = Outside(self)
-        self.owner, self.committer = assemble(settings, registry, make_core, reader, self.stats, outside, self.name)
+        self.owner, self.committer = assemble(
+            settings, self.registry, make_core, reader, self.stats, outside, self.name
+        )
         self.owner.consumer = self
         self.loop.call_soon(self._begin)
 

@@ -127,6 +127,7 @@ class World:
         self.config = config
         self.chance = Random(config.seed)
         self.registry = registry(config.policy, config.shards)
+        """Of the policy with which workers are started now."""
         self._skip: set[tuple[str, int, int]] = set()
         made = history(self.chance, config.size, self.registry)
         if config.ladder:
@@ -168,6 +169,8 @@ class World:
         self.at(BEAT_S, self._beat)
         faulty_s = self.config.haste + self.chance.uniform(2.0, 7.0)
         self.at(faulty_s, self._be_quiet)
+        if self.config.new_policy:
+            self.at(self.chance.uniform(0.5, faulty_s), self._change_policy)
         with self._failstop():
             while not self._at_rest:
                 self._step()
@@ -210,6 +213,19 @@ class World:
             self._append(shard, end)
         self.at(0.0, self._look_for_rest)
 
+    def _change_policy(self) -> None:
+        """From now on workers start with the new policy, and those that are there are restarted."""
+        self.registry = registry(self.config.new_policy, self.config.shards)
+        self._replace_outdated()
+
+    def _replace_outdated(self) -> None:
+        outdated = [process for process in self.processes if process.registry is not self.registry]
+        ready = [process for process in outdated if process.begun and not process.ended and process.paused <= self.time]
+        if ready:
+            self.chance.choice(ready).stop()
+        if outdated:
+            self.at(BEAT_S, self._replace_outdated)
+
     def _look_for_rest(self) -> None:
         assert self.time < self._quiet_since + REST_S, "it does not come to rest"
         if not self._rests():
@@ -224,7 +240,7 @@ class World:
     def _rests(self) -> bool:
         owned: dict[int, Process] = {}
         for process in self.processes:
-            if process.ended or not process.begun:
+            if process.ended or not process.begun or process.registry is not self.registry:
                 return False
             committer = process.committer
             due, held = process.owner._core.next_due, process.owner._core.next_held
@@ -332,8 +348,8 @@ class World:
 
     def assembly(self) -> tuple[Any, ...]:
         """What a process is made of: settings, registry, core and reader."""
-        settings = self._settings()
-        return settings, self.registry, lambda: Core(self.registry, settings.clock), Bytes(self.registry)
+        settings, registry = self._settings(), self.registry
+        return settings, registry, lambda: Core(registry, settings.clock), Bytes(registry)
 
     def buried(self, process: Process, reason: str) -> None:
         """A process has ended; another one is started in its place."""
