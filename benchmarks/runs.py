@@ -2,8 +2,8 @@
 
 The rate is the slope between the first figures with touchpoints and the last, so that the start of the process does not
 count; a worker's run ends with the commit of its last effects, not when all has been read. Contestants are of very
-different speed: each reads so much of the shop, or reads it so often, that there is something to measure. Every run has
-a topic prefix of its own.
+different speed: each reads so much of the shop, or reads it so often, that there is something to measure. A worker runs
+on the wall clock, as it does by default. Every run has a topic prefix of its own.
 """
 
 from __future__ import annotations
@@ -43,8 +43,7 @@ class Stalled(RuntimeError):
 
 class Run(NamedTuple):
     """rate: touchpoints per second; cpu: seconds of CPU for each; peak: bytes; commits: seconds of each epoch's
-    commit; rest: seconds from the last touchpoint read to the last effect committed, in which on the record clock all
-    shards agree that nothing older can come."""
+    commit; rest: seconds from the last touchpoint read to the last effect committed."""
 
     rate: float
     cpu: float
@@ -93,9 +92,7 @@ CONTESTANTS = (
 def topics(brokers: str, figures: Path) -> Iterator[Settings]:
     """Settings with topics of their own, deleted afterwards."""
     prefix = f"bench-{uuid.uuid4().hex[:8]}"
-    settings = Settings(
-        brokers=brokers, prefix=prefix, shards=SHARDS, replication=1, clock="record", stats_file=figures
-    )
+    settings = Settings(brokers=brokers, prefix=prefix, shards=SHARDS, replication=1, stats_file=figures)
     apply(settings)
     admin = AdminClient({"bootstrap.servers": brokers})
     for made in admin.create_topics([NewTopic(f"{prefix}.faust-profiles", SHARDS, 1)]).values():

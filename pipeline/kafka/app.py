@@ -27,6 +27,7 @@ from pipeline.settings import Settings
 BLOCKS_QUEUED_MAX = 8
 LOOK_S = 0.2
 NOTE_S = 2.0
+BEHIND_S, EPOCH_BEHIND_S = 10.0, 1.0
 STATS_S = 1.0
 SURROUNDINGS_S = 30.0
 HEARTBEATS_PER_SESSION = 6
@@ -87,6 +88,12 @@ class App(faust.App):
         fail_stop(reason)
 
 
+def epoch_s(epoch_ms: int, behind: float) -> float:
+    """Seconds between the beginnings of two epochs. Far behind they are longer: what a person did in one costs once,
+    and nobody waits for that second."""
+    return max(epoch_ms / 1000, EPOCH_BEHIND_S if behind > BEHIND_S else 0.0)
+
+
 def _reader(owner: Owner) -> Callable[[Any], Awaitable[None]]:
     async def read(stream: Any) -> None:
         async for block in stream:
@@ -106,19 +113,19 @@ class _Timers(Service):
 
     @Service.task
     async def _epochs(self) -> None:
-        await self._every(self._settings.epoch_ms / 1000, self._epoch)
+        await self._every(self._epoch_s, self._epoch)
 
     @Service.task
     async def _looks(self) -> None:
-        await self._every(LOOK_S, self._committer.look)
+        await self._every(lambda: LOOK_S, self._committer.look)
 
     @Service.task
     async def _notes(self) -> None:
-        await self._every(NOTE_S, self._note)
+        await self._every(lambda: NOTE_S, self._note)
 
     @Service.task
     async def _figures(self) -> None:
-        await self._every(STATS_S, self._write)
+        await self._every(lambda: STATS_S, self._write)
 
     @Service.task
     async def _surroundings(self) -> None:
@@ -127,16 +134,19 @@ class _Timers(Service):
         async def look() -> None:
             await asyncio.to_thread(surroundings.look)
 
-        await self._every(SURROUNDINGS_S, look)
+        await self._every(lambda: SURROUNDINGS_S, look)
 
-    async def _every(self, seconds: float, action: Callable[[], Awaitable[None]]) -> None:
+    async def _every(self, seconds: Callable[[], float], action: Callable[[], Awaitable[None]]) -> None:
         while not self.should_stop:
             begun = time.monotonic()
             try:
                 await action()
             except Exception as error:
                 fail_stop(error)
-            await self.sleep(max(0.0, seconds - (time.monotonic() - begun)))
+            await self.sleep(max(0.0, seconds() - (time.monotonic() - begun)))
+
+    def _epoch_s(self) -> float:
+        return epoch_s(self._settings.epoch_ms, max((lag.seconds for lag in self._stats.lag.values()), default=0.0))
 
     async def _epoch(self) -> None:
         await self._committer.epoch()
