@@ -17,7 +17,7 @@ from pipeline.core.roots import Roots
 from pipeline.core.rows import Rows
 from pipeline.core.timers import earlier
 from pipeline.core.touchpoint import Id
-from pipeline.core.trigger import earliest
+from pipeline.core.triggers.soonest import earliest
 from pipeline.core.unionfind import Index
 
 

@@ -41,7 +41,7 @@ def mark_quiet(episode: Episode, activities: Activities, delay_of: Callable[[str
     following: list[Point | None] = [*episode.points[1:], None]
     for point, after in zip(episode.points, following, strict=True):
         delay = delay_of(point.stage)
-        anchor = _last_of_chain(times, point.time, delay, None if after is None else after.time)
+        anchor = last_of_chain(times, point.time, delay, None if after is None else after.time)
         deadline = anchor + delay
         if after is not None and after.time <= deadline:
             continue
@@ -50,10 +50,10 @@ def mark_quiet(episode: Episode, activities: Activities, delay_of: Callable[[str
         event = point.event if anchor == point.time else activities.event_at(anchor)
         until = episode.ended_at if after is None else after.time
         episode.quiet.append(Quiet(anchor, deadline, event or point.event, point, until))
-    episode.idle_at = _last_of_chain(times, episode.last.time, idle, None) + idle
+    episode.idle_at = last_of_chain(times, episode.last.time, idle, None) + idle
 
 
-def _last_of_chain(times: Sequence[int], start: int, gap: int, until: int | None) -> int:
+def last_of_chain(times: Sequence[int], start: int, gap: int, until: int | None) -> int:
     """The last time reached from `start` by steps shorter than `gap`; no further than `until`."""
     last = start
     for place in range(bisect_right(times, start), len(times)):

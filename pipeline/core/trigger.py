@@ -7,20 +7,17 @@ facts, ledger and clock give the same records, however they arrived.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from pipeline.core.fragment import Fragment
 from pipeline.core.identifiers import Registry
 from pipeline.core.ledger import Told
 from pipeline.core.person import Person
-from pipeline.core.policy_sections import Triggers
 from pipeline.core.touchpoint import Id
 from pipeline.core.triggers.case import Case
 from pipeline.core.triggers.due import agenda
-from pipeline.core.triggers.families import ALL
 from pipeline.core.triggers.firing import fire
 from pipeline.core.triggers.lifecycle import review
 
@@ -50,22 +47,12 @@ def evaluate(
     """ledger: the entries in the seats of the person's identifiers. caught_up_to: all facts received up to then were
     read. as_of: only facts received up to then count; None: all. revision: of the profile. hold_from: the clock at
     which the person's owner began to read."""
-    fragments, policy = person.fragments, registry.policy.triggers
-    told = any(ledger.values())
-    if not told:
-        first = earliest(fragments, policy)
-        if first is None or first > now:
-            return Outcome(wake=first)
     case = Case(person, now, caught_up_to, registry, as_of, revision)
-    if told:
+    if any(ledger.values()):
         case.read(ledger)
         review(case)
+    elif case.level < 0:
+        return Outcome(wake=min(case.later, default=None))
     found = agenda(case, hold_from)
     fire(case, found.due)
     return Outcome(case.records, case.changed, case.wake, found.held)
-
-
-def earliest(fragments: Sequence[Fragment], policy: Triggers) -> int | None:
-    """Before this time nothing of these fragments can be due; None: nothing ever."""
-    times = [family.earliest(fragment, policy) for fragment in fragments for family in ALL]
-    return min((time + policy.grace for time in times if time is not None), default=None)

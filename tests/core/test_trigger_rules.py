@@ -13,6 +13,7 @@ from pipeline.core.person import Person
 from pipeline.core.policy import load
 from pipeline.core.touchpoint import Data, Id
 from pipeline.core.trigger import Outcome, evaluate
+from pipeline.core.triggers import known
 from pipeline.core.triggers.reasons import is_held_out
 from tests.core.shopper import (
     NO_CONSENT_NEEDED,
@@ -68,6 +69,19 @@ def test_a_cart_asks_to_be_woken_no_later_than_it_is_due() -> None:
     world.fold(facts.view(30, JANE))
     world.evaluate(at(62))
     assert world.wake == at(92)
+
+
+def test_nobody_looks_closely_at_who_is_still_busy_or_has_bought(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[object] = []
+    monkeypatch.setattr(known, "episodes", lambda *given: looked.append(given))
+    for act in (Facts.view, Facts.order):
+        facts = Facts()
+        world = World(facts.registry)
+        for minute in (0, 30, 55):
+            world.fold(facts.add(minute, JANE, "A"))
+        world.fold(act(facts, 90, JANE))
+        assert world.evaluate(at(62)) == world.evaluate(at(120)) == []
+    assert looked == []
 
 
 def test_what_is_held_says_so() -> None:

@@ -62,7 +62,7 @@ MUTANTS = (
         "core.triggers.families.browse:_episode",
         "if order is not None:",
         "if False:",
-        84,
+        256,
     ),
     # -- when --------------------------------------------------------------------------------------------------------
     Mutant(
@@ -77,7 +77,7 @@ MUTANTS = (
         "core.triggers.due:_ready_at",
         "ready_at = deadline + case.policy.grace",
         "ready_at = deadline",
-        14,
+        18,
     ),
     Mutant(
         "a cart that was handed to another shard is not judged there",
@@ -96,9 +96,9 @@ MUTANTS = (
     # -- how often ---------------------------------------------------------------------------------------------------
     Mutant(
         "caps per device",
-        "core.triggers.firing:reasons",
-        "policy, live = case.policy, case.live()",
-        "policy, live = case.policy, [told for told in case.live() if told.origin == due.point.fragment]",
+        "core.triggers.reasons:Why.__init__",
+        "case.live()",
+        "[told for told in case.live() if told.origin == due.point.fragment]",
         5,
     ),
     Mutant(

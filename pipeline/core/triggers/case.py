@@ -15,8 +15,9 @@ from pipeline.core.ledger import Cover, Told
 from pipeline.core.person import Person
 from pipeline.core.touchpoint import Id
 from pipeline.core.triggers.addressing import Addressing
-from pipeline.core.triggers.families import ALL
+from pipeline.core.triggers.families import ALL, LEVEL
 from pipeline.core.triggers.known import Known
+from pipeline.core.triggers.soonest import soonest
 
 
 class Case:
@@ -28,7 +29,6 @@ class Case:
         self.person, self.registry, self.policy = person, registry, registry.policy.triggers
         self.now, self.caught_up_to, self.as_of, self.revision = now, caught_up_to, as_of, revision
         self.known = Known(person.fragments, as_of, registry.policy)
-        self.episodes = [episode for family in ALL for episode in family.episodes(self.known)]
         self.told: dict[str, Told] = {}
         self.records: list[dict[str, Any]] = []
         self.changed: dict[Id, dict[str, Told]] = {}
@@ -43,6 +43,27 @@ class Case:
                 self._homes.setdefault(told.trigger_id, set()).add(home)
                 if known is None or told.revision > known.revision:
                     self.told[told.trigger_id] = told
+
+    @cached_property
+    def level(self) -> int:
+        """The lowest family of which something was told or may be due; negative: there is none. Those above may stand
+        in its way, those below do not matter yet."""
+        ripe = [level for level, clock in enumerate(self._clocks) if clock is not None and clock <= self.now]
+        return max([*ripe, *(LEVEL[told.family] for told in self.told.values())], default=-1)
+
+    @cached_property
+    def later(self) -> list[int]:
+        """When something of the lower families can be due at the soonest."""
+        return [clock for clock in self._clocks[self.level + 1 :] if clock is not None]
+
+    @cached_property
+    def episodes(self) -> list[Episode]:
+        """Of the families down to the lowest that matters."""
+        return [episode for family in ALL[: self.level + 1] for episode in family.episodes(self.known)]
+
+    @cached_property
+    def _clocks(self) -> list[int | None]:
+        return [soonest(family, self.known) for family in ALL]
 
     @cached_property
     def addressing(self) -> Addressing:

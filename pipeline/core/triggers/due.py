@@ -44,6 +44,8 @@ def agenda(case: Case, hold_from: int) -> Agenda:
     """hold_from: a hold lasts at least until `max_hold` after this clock time, at which the carts' owner began. Notes
     when more becomes due."""
     found = Agenda()
+    for clock in case.later:
+        case.wake_at(clock)
     for episode in case.episodes:
         if not is_open(episode):
             continue

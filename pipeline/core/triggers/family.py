@@ -27,6 +27,8 @@ class Family(msgspec.Struct, frozen=True):
 
     earliest: before this time nothing of a fragment can have a deadline; None: it has no such facts. The fast path of
     every person: no loop over more than it must.
+    soonest: the same of one person, closer: nothing that can still be told has a deadline before it, by what is known;
+    None: as `earliest` says of all fragments. Who is still busy, or has bought, needs no closer look.
     episodes: of one person, by what is known. refs: every fact that can be in `changes`, with its received time.
     patient: no deadline comes sooner after its facts than `alarms.waits` says; only then a person who was told nothing
     need not be looked at when one of them is received."""
@@ -35,4 +37,5 @@ class Family(msgspec.Struct, frozen=True):
     earliest: Callable[[Fragment, Triggers], int | None]
     episodes: Callable[[Known], list[Episode]]
     refs: Callable[[Fragment], Iterable[tuple[Ref, int]]]
+    soonest: Callable[[Known], int | None] | None = None
     patient: bool = False

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from hashlib import sha1
 from itertools import groupby
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -23,12 +23,21 @@ from pipeline.core.touchpoint import Id
 from pipeline.core.triggers.case import Case
 from pipeline.core.triggers.due import Due, is_open, too_old
 from pipeline.core.triggers.families import GROUPED, LEVEL
-from pipeline.core.triggers.reasons import Reach, is_peer, reasons
+from pipeline.core.triggers.reasons import Reach, Why, is_peer
 from pipeline.core.triggers.record import Others, record
 from pipeline.core.triggers.sending import first_allowed, is_zone
 
 _NAMESPACE: Final = bytes.fromhex("2a5f0f6c8f0e5a5db1f4f5a3c0f3d7e2")
 _json: Final = msgspec.json.Encoder().encode
+
+
+class Name(NamedTuple):
+    """What a trigger goes by. origin: see the ledger. n: how often the episode was re-armed before."""
+
+    trigger_id: str
+    episode_id: str
+    origin: Id
+    n: int
 
 
 def fire(case: Case, due: Sequence[Due]) -> None:
@@ -83,7 +92,7 @@ def _is_told(case: Case, due: Due) -> bool:
         meant = [cover for cover in covers if _covers(case, cover, due.episode)]
         if meant and told.live and due.point.time <= told.fired_at:
             return True
-        if told.episode_id == _named(case, due)[0]:
+        if told.episode_id == _episode_named(case, due)[0]:
             meant.append(told.covers[0])
         if meant and contents(due.point.lines) in [cover.contents for cover in meant]:
             return True
@@ -96,24 +105,24 @@ def _covers(case: Case, cover: Cover, episode: Episode) -> bool:
 
 
 def _judge(case: Case, due: Due) -> None:
-    told = _proposed(case, due)
-    known = case.told.get(told.trigger_id)
+    name = _named(case, due)
+    known = case.told.get(name.trigger_id)
     again = known is not None and known.deadline_at == due.deadline
     if again and too_old(case, due.deadline):
         return
-    reach = Reach(*case.addressing.channels(due.episode))
-    why = reasons(case, due, reach)
-    if why:
-        told = msgspec.structs.replace(told, reason=why[0], reasons=why)
-        if known is not None and not _differs(known, told):
-            return
+    why, cover = Why(case, due), _cover(due.point)
+    if known is not None and again and known.covers == (cover,) and known.reason == why.first:
+        return
     settled_at = case.addressing.changed_at + case.policy.grace
     if again and case.now < settled_at:
         case.wake_at(settled_at)
-    elif why:
-        case.note(told, record(case, told, due, [], reach), due.point.fragment)
+        return
+    told = _proposed(case, due, name, known)
+    if reasons := why.all:
+        told = msgspec.structs.replace(told, reason=reasons[0], reasons=reasons)
+        case.note(told, record(case, told, due, [], why.reach), due.point.fragment)
     else:
-        _fire(case, told, due, reach)
+        _fire(case, told, due, why.reach)
 
 
 def _fire(case: Case, told: Told, due: Due, reach: Reach) -> None:
@@ -123,30 +132,14 @@ def _fire(case: Case, told: Told, due: Due, reach: Reach) -> None:
     case.note(msgspec.structs.replace(told, record=_json(made)), made, due.point.fragment)
 
 
-def _differs(known: Told, told: Told) -> bool:
-    """Whether there is something new to say: another first reason, deadline or contents."""
-    return (known.deadline_at, known.reason, known.covers) != (told.deadline_at, told.reason, told.covers)
-
-
-def _proposed(case: Case, due: Due) -> Told:
-    """The trigger as suppressed for no reason yet. n: one more than that of the last one fired."""
-    episode_id, origin = _named(case, due)
-    n = max(
-        (
-            told.n + (told.fired_at > 0)
-            for told in case.told.values()
-            if told.episode_id == episode_id and told.step == due.step
-        ),
-        default=0,
-    )
-    trigger_id = _uuid(due.family, episode_id, str(due.step), str(n))
-    known = case.told.get(trigger_id)
+def _proposed(case: Case, due: Due, name: Name, known: Told | None) -> Told:
+    """The trigger as suppressed for no reason yet. known: what was published under its id."""
     return Told(
-        trigger_id,
-        episode_id,
+        name.trigger_id,
+        name.episode_id,
         due.family,
         due.step,
-        n,
+        name.n,
         "suppressed",
         None,
         (),
@@ -155,7 +148,7 @@ def _proposed(case: Case, due: Due) -> Told:
         due.quiet.anchor_at,
         due.deadline,
         case.now,
-        origin,
+        name.origin,
         (_cover(due.point),),
     )
 
@@ -182,7 +175,21 @@ def _cover(point: Point) -> Cover:
     return Cover(point.time, *point.ref, contents(point.lines))
 
 
-def _named(case: Case, due: Due) -> tuple[str, Id]:
+def _named(case: Case, due: Due) -> Name:
+    """n: one more than that of the last one fired."""
+    episode_id, origin = _episode_named(case, due)
+    n = max(
+        (
+            told.n + (told.fired_at > 0)
+            for told in case.told.values()
+            if told.episode_id == episode_id and told.step == due.step
+        ),
+        default=0,
+    )
+    return Name(_uuid(due.family, episode_id, str(due.step), str(n)), episode_id, origin, n)
+
+
+def _episode_named(case: Case, due: Due) -> tuple[str, Id]:
     """Id and origin of an episode. It keeps those under which it was published, as long as the origin is one of the
     person; where facts joined several, those that fired first. New ones come of the cart, the fragment that holds the
     newest change, and the first change there."""

@@ -6,8 +6,10 @@ recovered) count, retracted ones do not.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import cached_property
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -30,24 +32,26 @@ class Reach(msgspec.Struct, frozen=True):
     excluded: list[dict[str, str]]
 
 
-def reasons(case: Case, due: Due, reach: Reach) -> tuple[str, ...]:
-    policy, live = case.policy, case.live()
-    found = {
-        "too_old": too_old(case, due.deadline),
-        "robot": _is_robot(due.point, policy),
-        "below_threshold": _is_below_threshold(due.point, policy),
-        "shared": case.person.shared,
-        "excluded": _is_excluded(case, due),
-        "holdout": is_held_out(case.person.profile_id, case.registry),
-        "higher_family": _is_outranked(case, due, live),
-        "not_addressable": all(one["reason"] == "not_addressable" for one in reach.excluded) and not reach.used,
-        "consent": case.addressing.profiling_refused
-        or (not reach.used and any(one["reason"] == "consent" for one in reach.excluded)),
-        "out_of_stock": _is_out_of_stock(case, due),
-        "cap_24h": _is_grouped(case, due, live) or exceeds(live, due.deadline, DAY, policy.cap_24h),
-        "cap_7d": exceeds(live, due.deadline, 7 * DAY, policy.cap_7d),
-    }
-    return tuple(reason for reason, holds in found.items() if holds)
+class Why:
+    """Why one trigger that is due is not sent; what is not asked for is not found out."""
+
+    def __init__(self, case: Case, due: Due) -> None:
+        self.case, self.due, self.live = case, due, case.live()
+
+    @cached_property
+    def reach(self) -> Reach:
+        return Reach(*self.case.addressing.channels(self.due.episode))
+
+    @property
+    def first(self) -> str | None:
+        return next(self._found(), None)
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        return tuple(self._found())
+
+    def _found(self) -> Iterator[str]:
+        return (reason for reason, holds in _REASONS if holds(self))
 
 
 def _is_excluded(case: Case, due: Due) -> bool:
@@ -135,3 +139,36 @@ def _is_robot(cart: Point, policy: Triggers) -> bool:
 def _is_below_threshold(cart: Point, policy: Triggers) -> bool:
     least = policy.threshold.get(cart.currency)
     return least is not None and cart.worth is not None and cart.worth < least
+
+
+def _is_not_addressable(why: Why) -> bool:
+    reach = why.reach
+    return not reach.used and all(one["reason"] == "not_addressable" for one in reach.excluded)
+
+
+def _is_refused(why: Why) -> bool:
+    reach = why.reach
+    refused = not reach.used and any(one["reason"] == "consent" for one in reach.excluded)
+    return refused or why.case.addressing.profiling_refused
+
+
+def _is_capped(why: Why) -> bool:
+    deadline, most = why.due.deadline, why.case.policy.cap_24h
+    return _is_grouped(why.case, why.due, why.live) or exceeds(why.live, deadline, DAY, most)
+
+
+_REASONS: Final[tuple[tuple[str, Callable[[Why], bool]], ...]] = (
+    ("too_old", lambda why: too_old(why.case, why.due.deadline)),
+    ("robot", lambda why: _is_robot(why.due.point, why.case.policy)),
+    ("below_threshold", lambda why: _is_below_threshold(why.due.point, why.case.policy)),
+    ("shared", lambda why: why.case.person.shared),
+    ("excluded", lambda why: _is_excluded(why.case, why.due)),
+    ("holdout", lambda why: is_held_out(why.case.person.profile_id, why.case.registry)),
+    ("higher_family", lambda why: _is_outranked(why.case, why.due, why.live)),
+    ("not_addressable", _is_not_addressable),
+    ("consent", _is_refused),
+    ("out_of_stock", lambda why: _is_out_of_stock(why.case, why.due)),
+    ("cap_24h", _is_capped),
+    ("cap_7d", lambda why: exceeds(why.live, why.due.deadline, 7 * DAY, why.case.policy.cap_7d)),
+)
+"""In the order in which they are named."""

@@ -16,7 +16,8 @@ from pipeline.core.identifiers import Registry
 from pipeline.core.person import Person
 from pipeline.core.times import MINUTE, SECOND, duration_text, parse, text
 from pipeline.core.touchpoint import Id
-from pipeline.core.triggers.case import Case
+from pipeline.core.triggers.families import ALL
+from pipeline.core.triggers.known import Known
 from pipeline.core.triggers.words import why
 
 Record = dict[str, Any]
@@ -70,9 +71,9 @@ def story(records: Sequence[Record], person: Person | None, registry: Registry) 
 
 
 def _episode(record: Record, person: Person, registry: Registry) -> Episode | None:
-    case = Case(person, parse(record["evaluated_at"]), 0, registry, None, 0)
+    known = Known(person.fragments, None, registry.policy)
     event, source = record["evidence"]["last_change"], record["cart"]["source"]
-    for episode in case.episodes:
+    for episode in (episode for family in ALL for episode in family.episodes(known)):
         if any(ref[0] == event and ref[1].partition("\n")[0] == source for ref, _ in episode.changes):
             return episode
     return None

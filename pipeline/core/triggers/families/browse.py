@@ -16,6 +16,7 @@ from typing import Final
 from pipeline.core.episode import CartLine, Episode, Lines, Point, Purchase, Quiet, Ref
 from pipeline.core.fragment import Fragment, Line, Viewed
 from pipeline.core.policy_sections import Triggers
+from pipeline.core.quiet import last_of_chain
 from pipeline.core.touchpoint import Id
 from pipeline.core.triggers.family import Family
 from pipeline.core.triggers.known import Known
@@ -29,6 +30,26 @@ Views = list[tuple[Viewed, Id]]
 def _earliest(fragment: Fragment, policy: Triggers) -> int | None:
     views = fragment.views
     return views[0].time + policy.session_idle + policy.browse_delay if views else None
+
+
+def _soonest(known: Known) -> int | None:
+    """No session of somebody who views ends sooner than the first. Of whom ordered only what is due later counts."""
+    policy, orders = known.policy.triggers, known.orders
+    views = [one.views for one in known.fragments if one.views]
+    if sum(map(len, views)) < policy.browse_views:
+        return None
+    wait, first = policy.session_idle + policy.browse_delay, min(found[0].time for found in views)
+    soonest = _end(known, first) + wait
+    if not orders:
+        return soonest
+    again = orders[-1].time + policy.browse_order_block
+    last = _end(known, max(found[-1].time for found in views)) + wait
+    return None if last < again else max(soonest, again)
+
+
+def _end(known: Known, view: int) -> int:
+    """Of the session of a view."""
+    return last_of_chain(known.activities.times, view, known.policy.triggers.session_idle, None)
 
 
 def _refs(fragment: Fragment) -> Iterable[tuple[Ref, int]]:
@@ -129,4 +150,4 @@ def _order(orders: list[Purchase], after: int) -> Purchase | None:
     return orders[place] if place < len(orders) else None
 
 
-BROWSE: Final = Family(("browse",), _earliest, _episodes, _refs, patient=True)
+BROWSE: Final = Family(("browse",), _earliest, _episodes, _refs, _soonest, patient=True)
