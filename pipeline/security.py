@@ -147,6 +147,8 @@ def _checked(options: dict[str, str]) -> dict[str, str]:
     if "ssl.certificate.location" in options or "ssl.key.location" in options:
         both = ("ssl.certificate.location", "ssl.key.location")
         _require(options, both, "a client certificate and its key are needed together")
+    elif "ssl.key.password" in options:
+        raise SecurityError("ssl.key.password", "has no effect without ssl.certificate.location and ssl.key.location")
     for name in FILES:
         if name in options and not Path(options[name]).exists():
             raise SecurityError(name, f"there is no file {options[name]}")

@@ -103,6 +103,13 @@ def test_what_a_protocol_needs_is_asked_for() -> None:
     assert message == "SELVEDGE_KAFKA_SASL_PASSWORD: is missing: needed by security.protocol SASL_SSL"
 
 
+def test_the_password_of_a_key_that_is_not_given_is_refused() -> None:
+    environ = {"SELVEDGE_KAFKA_SECURITY_PROTOCOL": "SSL", "SELVEDGE_KAFKA_SSL_KEY_PASSWORD": "hunter2"}
+    message = refusal(environ)
+    assert message.startswith("SELVEDGE_KAFKA_SSL_KEY_PASSWORD: has no effect without ssl.certificate.location")
+    assert "hunter2" not in message
+
+
 def test_tls_checks_certificate_and_host_name_unless_told_otherwise() -> None:
     context = load({"SELVEDGE_KAFKA_SECURITY_PROTOCOL": "SSL"}).aiokafka()["ssl_context"]
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)

@@ -101,7 +101,7 @@ def _producer(settings: Settings, who: str) -> Iterator[Right]:
 
 def _worker(settings: Settings, who: str) -> Iterator[Right]:
     for topic in table(settings):
-        operations = ["DESCRIBE"]
+        operations = ["DESCRIBE", "DESCRIBE_CONFIGS"]
         operations += ["READ"] if topic.name in SOURCES else []
         operations += ["WRITE"] if topic.name != "touchpoints" else []
         yield from _topic(who, settings.topic(topic.name), *operations)

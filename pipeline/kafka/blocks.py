@@ -103,6 +103,12 @@ class BlockThread(driver.AIOKafkaConsumerThread):
     def leased(self, tp: TP) -> int:
         return self._leases.get(tp, 0)
 
+    @property
+    def coordinated(self) -> bool:
+        """Whether the group's coordinator is known."""
+        consumer: Any = self._consumer
+        return consumer is not None and getattr(consumer._coordinator, "coordinator_id", None) is not None
+
     async def check(self) -> None:
         """Raises what aiokafka keeps for a caller of its own `getmany`, which Faust goes past."""
         await self.call_thread(self._check)

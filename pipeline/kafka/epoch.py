@@ -21,10 +21,11 @@ from confluent_kafka import KafkaError, KafkaException
 
 from pipeline.core import times
 from pipeline.core.effects import Effects, Output
-from pipeline.kafka.clients import ANSWER_S
+from pipeline.kafka.advice import on_transactions
+from pipeline.kafka.clients import ANSWER_S, PATIENCE_S
 from pipeline.kafka.clock import Report, encode_report
 from pipeline.kafka.dead_letters import DeadLetter, Headers
-from pipeline.kafka.failstop import Stop
+from pipeline.kafka.failstop import Misconfigured, Stop
 from pipeline.kafka.outside import Outside, retry
 from pipeline.kafka.state import POSITION, SHELL, Position, encode_position
 from pipeline.settings import Settings
@@ -76,8 +77,14 @@ class Epoch:
         self._fixed = {name: self._fixed_headers(kind) for name, kind in TYPES.items()}
 
     def start(self) -> None:
-        """Makes the transactional id known to its coordinator. Blocks until that is done."""
-        retry(self._outside, lambda: self._producer.init_transactions(ANSWER_S))
+        """Makes the transactional id known to its coordinator. Blocks until that is done. Raises Misconfigured."""
+        outside = self._outside
+        deadline = outside.monotonic() + PATIENCE_S
+        try:
+            retry(outside, lambda: self._producer.init_transactions(ANSWER_S), lambda: outside.monotonic() > deadline)
+        except KafkaException as error:
+            name = error.args[0].name()
+            raise Misconfigured(f"the brokers take no transactions ({name}): {on_transactions(name)}") from None
 
     def perform(self, work: Work) -> float:
         """Blocks until everything in `work` is committed; gives the seconds of the commit. Raises Stop, and then

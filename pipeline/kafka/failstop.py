@@ -14,17 +14,24 @@ from typing import NoReturn
 from pipeline.kafka.logs import complain
 
 STATUS = 70
+CONFIGURATION = 78
+"""Exit status for what only an operator can put right."""
 
 
 class Stop(Exception):
     """The worker cannot go on, and the message says why in words for the operator. It holds no payload."""
 
 
+class Misconfigured(Stop):
+    """Nothing helps before an operator has put something right; the message says what."""
+
+
 def fail_stop(reason: str | BaseException) -> NoReturn:
     """Ends the process now: no clean-up, no last commit."""
     text = reason if isinstance(reason, str) else describe(reason)
-    complain(f"worker stopped: {text}", status=STATUS)
-    os._exit(STATUS)
+    status = CONFIGURATION if isinstance(reason, Misconfigured) else STATUS
+    complain(f"worker stopped: {text}", status=status)
+    os._exit(status)
 
 
 def describe(error: BaseException) -> str:

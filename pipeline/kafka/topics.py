@@ -27,6 +27,7 @@ from confluent_kafka.admin import (
 )
 
 from pipeline.core.policy import PolicyError, load
+from pipeline.kafka.advice import RIGHTS
 from pipeline.settings import Settings
 
 DAY_MS = 86_400_000
@@ -124,14 +125,18 @@ def plan(settings: Settings, admin: AdminClient | None = None) -> list[Differenc
     admin = admin or AdminClient(settings.librdkafka())
     metadata = _metadata(admin)
     there = [topic for topic in table(settings) if settings.topic(topic.name) in metadata.topics]
-    real = _real_settings(admin, [settings.topic(topic.name) for topic in there])
+    try:
+        real = _real_settings(admin, [settings.topic(topic.name) for topic in there])
+    except KafkaException as error:
+        raise TopicsWrong(f"the settings of topics cannot be seen: {_reason(error)}") from None
     touchpoints = real.get(settings.topic("touchpoints"), {})
     differences: list[Difference] = []
     for topic in table(settings):
         name = settings.topic(topic.name)
         if topic in there:
             differences += _of_layout(topic, settings, metadata.topics[name])
-            differences += _of_settings(name, _held(topic, settings, touchpoints), real[name])
+            replicas = _replicas(metadata.topics[name])
+            differences += _of_settings(name, _held(topic, settings, touchpoints), real[name], replicas)
         else:
             differences.append(Difference(name, "topic", None, _described(topic, settings)))
     return differences
@@ -189,6 +194,36 @@ def _is_hidden(admin: AdminClient, name: str) -> bool:
     return error is not None and error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
 
 
+def inspect(settings: Settings, admin: AdminClient) -> list[str]:
+    """What an operator should know of the settings of topics that are there; asked by a worker at its start. Raises
+    TopicsWrong if records would be lost, or none could be written."""
+    if settings.embedded:
+        return []
+    topics = _metadata(admin).topics
+    replicas = {topic.name: _replicas(topics[settings.topic(topic.name)]) for topic in table(settings)}
+    try:
+        real = _real_settings(admin, [settings.topic(topic.name) for topic in table(settings)])
+    except KafkaException as error:
+        return [f"the settings of topics were not checked: {_reason(error)}"]
+    touchpoints = real[settings.topic("touchpoints")]
+    differences = []
+    for topic in table(settings):
+        name, own = settings.topic(topic.name), replace(settings, replication=replicas[topic.name])
+        found = list(_of_settings(name, _held(topic, own, touchpoints), real[name], replicas[topic.name]))
+        ruinous = [str(one) for one in found if _is_ruinous(topic, one, replicas[topic.name])]
+        if ruinous:
+            raise TopicsWrong(f"{'; '.join(ruinous)}: records would be lost or refused; put it right with: {APPLY}")
+        differences += found
+    return [f"{one}; put it right with: {APPLY}" for one in differences]
+
+
+def _is_ruinous(topic: Topic, difference: Difference, replicas: int) -> bool:
+    """Whether what is not read yet, or the state, would be deleted; or no record can be written."""
+    if difference.what == "min.insync.replicas":
+        return int(difference.real or 0) > replicas
+    return difference.what == "cleanup.policy" and topic.fixed
+
+
 def partitions(settings: Settings, admin: AdminClient, name: str) -> int:
     """The number of partitions of one topic, for those who need no other. Raises TopicsWrong."""
     topic = _metadata(admin).topics.get(settings.topic(name))
@@ -208,10 +243,14 @@ def _of_layout(topic: Topic, settings: Settings, metadata: TopicMetadata) -> Ite
     if topic.fixed and count != settings.shards:
         remedy = f"never changed: set SELVEDGE_SHARDS={count}, or choose another SELVEDGE_PREFIX and rebuild"
         yield Difference(name, "partitions", str(count), str(settings.shards), remedy)
-    replicas = min(len(partition.replicas) for partition in metadata.partitions.values())
+    replicas = _replicas(metadata)
     if replicas != settings.replication:
         remedy = "move its partitions with kafka-reassign-partitions, or set SELVEDGE_REPLICATION"
         yield Difference(name, "replication", str(replicas), str(settings.replication), remedy)
+
+
+def _replicas(metadata: TopicMetadata) -> int:
+    return min(len(partition.replicas) for partition in metadata.partitions.values())
 
 
 def _held(topic: Topic, settings: Settings, touchpoints: Mapping[str, str]) -> dict[str, str]:
@@ -235,10 +274,12 @@ def configuration(topic: Topic, settings: Settings, touchpoints: Mapping[str, st
     return dict(topic.first) | _held(topic, settings, touchpoints or {})
 
 
-def _of_settings(name: str, held: Mapping[str, str], real: Mapping[str, str]) -> Iterable[Difference]:
+def _of_settings(name: str, held: Mapping[str, str], real: Mapping[str, str], replicas: int) -> Iterable[Difference]:
     for setting, value in held.items():
-        if not _satisfied(setting, real.get(setting), value):
-            yield Difference(name, setting, real.get(setting), value)
+        found = real.get(setting)
+        too_many = setting == "min.insync.replicas" and found is not None and int(found) > max(replicas, int(value))
+        if too_many or not _satisfied(setting, found, value):
+            yield Difference(name, setting, found, value)
 
 
 def _satisfied(setting: str, real: str | None, wanted: str) -> bool:
@@ -311,7 +352,12 @@ def _finish(answers: Mapping[Any, Any], failed: Callable[[Any], str]) -> None:
         try:
             answer.result()
         except KafkaException as error:
-            raise TopicsWrong(f"{failed(subject)}: {error.args[0].str()}") from None
+            raise TopicsWrong(f"{failed(subject)}: {_reason(error)}") from None
+
+
+def _reason(error: KafkaException) -> str:
+    denied = error.args[0].code() in (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED)
+    return f"{error.args[0].str()}; {RIGHTS}" if denied else str(error.args[0].str())
 
 
 def _wait_until_done(admin: AdminClient, settings: Settings) -> None:

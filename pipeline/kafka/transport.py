@@ -7,6 +7,7 @@ own positions. Private names of Faust 0.15 are hooked; it is pinned.
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol
 
@@ -16,10 +17,13 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 from mode import Service
 
+from pipeline.kafka.advice import GROUP_TOPIC, on_group
 from pipeline.kafka.blocks import BlockThread
-from pipeline.kafka.failstop import Stop, describe, fail_stop
+from pipeline.kafka.failstop import Misconfigured, Stop, describe, fail_stop
 
 WATCH_S = 1.0
+COORDINATOR_S = 60.0
+"""How long a worker that starts waits for the group's coordinator."""
 
 
 class Assignments(Protocol):
@@ -131,16 +135,24 @@ class BlockConsumer(driver.Consumer):
 
     @Service.task
     async def _watch(self) -> None:
-        """A fatal answer to JoinGroup or SyncGroup would leave a worker that looks alive and reads nothing."""
+        """A fatal answer to JoinGroup or SyncGroup, or no coordinator, would leave a worker that looks alive and reads
+        nothing."""
+        begun = time.monotonic()
         while not self.should_stop:
+            if not self._thread.heard and time.monotonic() - begun > COORDINATOR_S and not self._thread.coordinated:
+                fail_stop(Misconfigured(f"the consumer group: no coordinator in {COORDINATOR_S:.0f} s; {GROUP_TOPIC}"))
             await self.sleep(WATCH_S)
             if self._thread._consumer is None or self.should_stop:
                 continue
             try:
                 await self._thread.check()
             except KafkaError as error:
+                name = type(error).__name__
+                advice = on_group(name)
+                if advice is not None:
+                    fail_stop(Misconfigured(f"the consumer group: {name}; {advice}"))
                 if not error.retriable:
-                    fail_stop(Stop(f"the consumer group: {type(error).__name__}"))
+                    fail_stop(Stop(f"the consumer group: {name}"))
                 self.log.warning("the consumer group: %s", describe(error))
 
 

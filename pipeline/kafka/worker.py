@@ -23,7 +23,7 @@ from pipeline.kafka import logs, metrics, topics
 from pipeline.kafka.app import App
 from pipeline.kafka.assembly import assemble
 from pipeline.kafka.connect import BrokerAbsent, connect
-from pipeline.kafka.failstop import Stop, fail_stop
+from pipeline.kafka.failstop import CONFIGURATION, Stop, fail_stop
 from pipeline.kafka.health import PortTaken, Window
 from pipeline.kafka.intake import Core
 from pipeline.kafka.logs import complain, say
@@ -31,10 +31,8 @@ from pipeline.kafka.outside import Kafka
 from pipeline.kafka.spans import ExtraMissing, Spans
 from pipeline.kafka.spans import spans as spans_of
 from pipeline.kafka.stats import Stats
-from pipeline.settings import Settings
+from pipeline.settings import Settings, SettingsError
 
-CONFIGURATION = 78
-"""Exit status for what only an operator can put right."""
 STOP_S = 120.0
 
 MakeCore = Callable[[Registry, str], Core]
@@ -47,10 +45,14 @@ def run(settings: Settings, make_core: MakeCore = Group) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         policy = load(settings.policy_path.read_text(encoding="utf-8") if settings.policy_path else "")
-        shards = topics.check(settings, connect(settings, say))
+        admin = connect(settings, say)
+        shards = topics.check(settings, admin)
+        for line in topics.inspect(settings, admin):
+            say(line)
+        _check_skipped(settings, shards)
         stats, spans = Stats(), spans_of(settings, name)
         window = Window(settings, stats, metrics.registry(stats)) if settings.http else None
-    except (PolicyError, BrokerAbsent, topics.TopicsWrong, PortTaken, ExtraMissing) as error:
+    except (PolicyError, BrokerAbsent, topics.TopicsWrong, PortTaken, ExtraMissing, SettingsError) as error:
         complain(str(error), status=CONFIGURATION)
         return CONFIGURATION
     if window is not None:
@@ -69,14 +71,22 @@ def run(settings: Settings, make_core: MakeCore = Group) -> int:
     return 0
 
 
+def _check_skipped(settings: Settings, shards: int) -> None:
+    for topic, partition, offset in sorted(settings.skip):
+        if partition >= shards:
+            raise SettingsError(
+                f"SELVEDGE_SKIP: {topic}:{partition}:{offset} is of no shard: there are {shards}, from 0 on"
+            )
+
+
 async def _serve(
     settings: Settings, registry: Registry, make_core: Callable[[], Core], stats: Stats, name: str, spans: Spans
 ) -> None:
     stop = asyncio.Event()
+    app = _app(settings, registry, make_core, stats, name, spans)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    app = _app(settings, registry, make_core, stats, name, spans)
     _settle_memory()
     starting = asyncio.create_task(app.start())
     stopping = asyncio.create_task(stop.wait())

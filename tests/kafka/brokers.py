@@ -77,6 +77,7 @@ SERVER: dict[str, str] = {
     # Tests wait for members and for time-outs; the defaults are for data centres.
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "1000",
+    "group.max.session.timeout.ms": "600000",
     "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
     "log.index.size.max.bytes": "1048576",
     "num.io.threads": "4",

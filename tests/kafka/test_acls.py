@@ -284,6 +284,40 @@ def test_a_worker_that_may_not_see_its_topics_says_so(secured: Cluster) -> None:
     assert "may not see" in str(caught.value) and "selvedge acls plan" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "said"),
+    [
+        ("group", "denied", "the consumer group: GroupAuthorizationFailedError"),
+        ("transactional_id", "denied-", "the brokers take no transactions (TRANSACTIONAL_ID_AUTHORIZATION_FAILED)"),
+    ],
+)
+def test_a_worker_that_is_denied_a_right_ends_and_says_which(secured: Cluster, kind: str, name: str, said: str) -> None:
+    secured.grant("denied")
+    admin = AdminClient(secured.super_user("denied").librdkafka())
+    user, prefixed = f"User:{PREFIX}-worker", kind == "transactional_id"
+    lost = [Right(user, kind, name, prefixed, operation) for operation in ("READ", "WRITE", "DESCRIBE")]
+    for answer in admin.delete_acls([acls._filter(right) for right in lost]).values():
+        answer.result()
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "worker"],
+        cwd=ROOT,
+        env=environment(secured.settings("worker", "denied")),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 78 and said in done.stderr and "selvedge acls plan" in done.stderr
+    assert "Traceback" not in done.stderr and password("worker") not in done.stderr
+
+
+def test_who_may_not_see_or_make_topics_is_told(secured: Cluster) -> None:
+    with pytest.raises(TopicsWrong, match=r"settings of topics cannot be seen: .*selvedge acls plan"):
+        topics.plan(secured.settings("consumer-profiles"))
+    assert topics.inspect(secured.settings("worker"), AdminClient(secured.settings("worker").librdkafka())) == []
+    with pytest.raises(TopicsWrong, match=r"other\.touchpoints could not be made: .*selvedge acls plan"):
+        topics.apply(secured.settings("operator", "other"))
+
+
 def test_what_is_missing_or_surplus_is_shown_granted_and_taken_away(secured: Cluster) -> None:
     settings = secured.super_user()
     admin = AdminClient(settings.librdkafka())

@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
 
 from pipeline.kafka import topics
-from pipeline.kafka.topics import TABLE, TopicsWrong, apply, check, plan, table
+from pipeline.kafka.topics import TABLE, TopicsWrong, apply, check, inspect, plan, table
 from pipeline.settings import Settings
 from tests.kafka.eventually import eventually
 
@@ -149,6 +149,53 @@ def test_another_number_of_replicas_is_shown_but_left_to_the_operator(settings: 
     differences = [one for one in plan(dataclasses.replace(settings, replication=2)) if one.what == "replication"]
     assert len(differences) == len(TABLE)
     assert all("kafka-reassign-partitions" in str(one) for one in differences)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "said"),
+    [
+        (
+            "state",
+            {"cleanup.policy": "delete"},
+            "state: cleanup.policy is delete, wanted compact: records would be lost",
+        ),
+        ("state", {"cleanup.policy": "compact,delete"}, "cleanup.policy is compact,delete, wanted compact"),
+        ("touchpoints", {"cleanup.policy": "compact"}, "touchpoints: cleanup.policy is compact, wanted delete"),
+        ("mail", {"cleanup.policy": "compact"}, "mail: cleanup.policy is compact, wanted delete"),
+        ("profiles", {"min.insync.replicas": "2"}, "profiles: min.insync.replicas is 2, wanted 1: records would be"),
+    ],
+)
+def test_a_worker_refuses_topics_made_by_hand_in_which_records_would_be_lost(
+    settings: Settings, admin: AdminClient, name: str, values: dict[str, str], said: str
+) -> None:
+    apply(settings)
+    change(admin, settings.topic(name), values)
+    with pytest.raises(TopicsWrong) as caught:
+        inspect(settings, admin)
+    assert said in str(caught.value) and "selvedge topics apply" in str(caught.value)
+    assert [(one.topic, one.what) for one in plan(settings)] == [(settings.topic(name), *values)]
+    apply(settings)
+    assert inspect(settings, admin) == plan(settings) == []
+
+
+def test_a_worker_tells_what_else_is_not_as_wanted_and_how_to_put_it_right(
+    settings: Settings, admin: AdminClient
+) -> None:
+    apply(settings)
+    change(admin, settings.topic("touchpoints"), {"max.message.bytes": "2000000"})
+    change(admin, settings.topic("profiles"), {"cleanup.policy": "delete"})
+    change(admin, settings.topic("triggers"), {"message.timestamp.type": "CreateTime", "min.compaction.lag.ms": "5"})
+    told = inspect(dataclasses.replace(settings, shards=99, replication=3), admin)
+    assert f"{settings.topic('profiles')}: cleanup.policy is delete, wanted compact; {APPLIED}" in told
+    assert (
+        f"{settings.topic('triggers')}: message.timestamp.type is CreateTime, wanted LogAppendTime; {APPLIED}" in told
+    )
+    assert {line.partition(":")[0] for line in told if "max.message.bytes is" in line} == {
+        settings.topic(topic.name) for topic in TABLE if topic.name != "touchpoints"
+    }
+
+
+APPLIED = "put it right with: selvedge topics apply"
 
 
 def test_the_reduced_topics_of_the_policy_are_wanted_too(tmp_path: Path) -> None:
