@@ -17,7 +17,7 @@ from pipeline.core.catalogue.catalogue import Catalogue
 from pipeline.core.facts.struck import emptied, names_in, strike
 from pipeline.core.folding import Folding
 from pipeline.core.fragment import Fragment
-from pipeline.core.identifiers import Registry
+from pipeline.core.identifiers import Registry, is_mask
 from pipeline.core.mail import (
     Adopt,
     Arrived,
@@ -116,17 +116,42 @@ class Erasing:
 
     def empty(self, message: Empty) -> None:
         """Forgets all that was folded at an anchor."""
-        fragment = self._let_go(message.to)
+        fragment = self._let_go(message.to, message.to)
         if fragment is not None:
             self._folding.put_identity(emptied(fragment))
 
-    def _let_go(self, anchor: Id) -> Fragment | None:
-        """Others forget what they hold for a fragment, which is about to go."""
+    def vanish(self, root: Id) -> None:
+        """Drops the rows of a cluster of which nothing is known any more, if no other shard may know of it. Its profile
+        had a revision, which none that comes after falls below: that stays, by keyed hash."""
+        members = self._roots.clusters.get(root, [])
+        if root in self._roots.dirty or root in self._roots.orphans.values():
+            return
+        if not all(self._is_blank(name, members) for name in members):
+            return
+        for name in members:
+            revision = self._roots.seat(name).revision
+            if revision:
+                self._suppressions.remember(name, revision)
+            self._index.nodes.drop(name)
+            self._folding.erase(name)
+        self._roots.drop(root)
+
+    def _is_blank(self, name: Id, members: list[Id]) -> bool:
+        """Whether nothing is known of an identifier, nothing published, and nobody knows it but these."""
+        node = self._index.nodes.get(name) if self._index.is_here(name) and not is_mask(name) else None
+        if node is None or node.hub or not {*node.anchors, node.parent or name}.issubset(members):
+            return False
+        fragment, seat = self._folding.fragments.get(name), self._roots.seat(name)
+        known = fragment is not None and fragment != emptied(fragment)
+        return not (known or seat.profile_id or seat.target or seat.told or seat.claims or seat.waiting)
+
+    def _let_go(self, anchor: Id, called: Id) -> Fragment | None:
+        """Others forget what they hold for a fragment, which is about to go. called: what they are told of it."""
         self._catalogue.orders.forget(anchor)
         fragment = self._folding.fragments.get(anchor)
         if fragment is not None:
             self._hints.forget(anchor, fragment.hints)
-            self._folding.asking.forget(fragment)
+            self._folding.asking.forget(fragment, called)
         return fragment
 
     def suppress(self, message: Suppress) -> None:
@@ -147,7 +172,7 @@ class Erasing:
             for anchor in node.anchors:
                 if anchor not in self._suppressions:
                     self._post(Strike(anchor, self._registry.key(name)))
-            fragment = self._let_go(name)
+            fragment = self._let_go(name, mask)
             if fragment is not None:
                 for seen in names_in(fragment):
                     if seen not in self._suppressions:

@@ -64,6 +64,11 @@ class Cache(dict[K, V]):
         return made
 
 
+def is_mask(id: Id) -> bool:
+    """Whether it stands for an identifier that was erased."""
+    return MASK in id
+
+
 class Registry:
     """A policy and a deployment's secret, applied to identifiers."""
 

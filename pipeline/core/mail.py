@@ -150,7 +150,7 @@ class Watch(Message, frozen=True):
 
 
 class Unwatch(Message, frozen=True):
-    """The fragment of `anchor` wants to hear of the SKU `to` no more."""
+    """The fragment of `anchor`, which may be a mask, wants to hear of the SKU `to` no more."""
 
     anchor: Id
 

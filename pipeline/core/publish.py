@@ -174,9 +174,9 @@ class Publisher:
         be replaced soon: it waits as long as that, up to a minute."""
         self.interval = max(self._registry.policy.publish.min_interval, min(behind, MINUTE))
 
-    def forget(self, group: PersonIds) -> None:
-        """Lets go of what is kept of the person."""
-        self._kept.pop(group.owner, None)
+    def forget(self, owner: Id) -> None:
+        """Lets go of what is kept of the person whose oldest anchor this is."""
+        self._kept.pop(owner, None)
 
     def follow(self, group: PersonIds, now: int) -> None:
         """Lets the person's document follow what it was just told of."""

@@ -159,6 +159,15 @@ class Roots:
         if cause is not None:
             self.dirty[mask] = cause
 
+    def drop(self, root: Id) -> None:
+        """Drops a cluster of which nothing is known any more."""
+        for name in self.clusters.pop(root):
+            self.seats.drop(name)
+            for watched in (self.ripe, self.told, self.contested):
+                watched.discard(name)
+        for timers in (self.timers, self.holds):
+            timers.forget(root)
+
     def join(self, old: Id, root: Id, members: list[Id]) -> None:
         """Members of the cluster of `old` came into the one of `root`: what holds of one holds of both."""
         for marked in (self.ripe, self.told):

@@ -71,6 +71,9 @@ class Settler:
         self._judge = Judge(self._registry, out, self._seat, shard.roots.seats.put, shard.count)
         self._privacy = Privacy(self._registry, shard.roots, shard.fragment, shard.post, out, shard.count)
         self._suppressions = shard.suppressions
+        self._vanish = shard.vanish
+        self._vanished: list[Id] = []
+        """Roots of clusters of which nothing is known any more."""
 
     def settle(self, now: int, caught_up_to: int) -> None:
         roots = self._roots
@@ -92,6 +95,10 @@ class Settler:
                 self._cluster(root, cause, now, caught_up_to)
             else:
                 self._put_off(root, cause, now)
+        for root in self._vanished:
+            self._groupings.pop(root, None)
+            self._vanish(root)
+        self._vanished.clear()
         roots.clock = now
         self._let_go()
 
@@ -107,7 +114,7 @@ class Settler:
         """Answers privacy requests; what they change is settled once the shards have forgotten what they must."""
         grouped = grouping(self._members(root), self._fragment, self._registry)
         for group in grouped.groups:
-            self._publisher.forget(group)
+            self._publisher.forget(group.owner)
         self._groupings.pop(root, None)
         self._at_hand.pop(root, None)
         self._privacy.serve(root, grouped, now)
@@ -195,8 +202,12 @@ class Settler:
         members = self._roots.clusters[root]
         if len(grouped.group_of) < len(members):
             gone = [name for name in members if name not in grouped.group_of and self._was_published(name)]
+            for name in gone:
+                self._publisher.forget(name)
             if gone:
                 self._privacy.withdraw(gone, now)
+            if not grouped.group_of:
+                self._vanished.append(root)
 
     def _was_published(self, name: Id) -> bool:
         seat = self._seat(name)

@@ -79,6 +79,7 @@ class Shard:
         self._fragments, self._replicas = self.folding.fragments, self.roots.replicas
         self.touch = self.folding.touch
         self.cut = self.moves.cut
+        self.vanish = self._erasing.vanish
         self._handlers: dict[type, Callable[..., None]] = {
             Touch: self._touched,
             Link: self.folding.linked,

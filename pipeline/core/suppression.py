@@ -21,7 +21,7 @@ _ROW: Final = Struct(">qq")
 
 class Suppressions:
     """`since`: key of an identifier -> time of the request that erased it. What was lifted is known by the revision
-    that its profile had: none falls."""
+    that its profile had, and so is what was dropped without a suppression: none falls."""
 
     def __init__(self, registry: Registry, *, durable: bool) -> None:
         self.since: dict[bytes, int] = {}
@@ -41,8 +41,15 @@ class Suppressions:
             self._revisions[key] = max(revision, self._revisions.get(key, 0))
         self._note(since)
 
+    def remember(self, name: Id, revision: int) -> None:
+        """The revision that the profile made from an identifier had when its rows were dropped."""
+        key = self._key(name)
+        self._revisions[key] = max(revision, self._revisions.get(key, 0))
+        self._note((key,))
+
     def revision(self, name: Id) -> int:
-        """The revision that the profile made from an identifier had when it was erased; 0: it never was."""
+        """The revision that the profile made from an identifier had when it was erased or its rows were dropped; 0:
+        neither was."""
         return self._revisions.get(self._key(name), 0) if self._revisions else 0
 
     def lift(self, keys: Iterable[bytes]) -> None:

@@ -13,7 +13,7 @@ from pipeline.core.effects import Output
 from pipeline.core.events import ACCESS, ERASURE, LIFTED
 from pipeline.core.group import Group
 from pipeline.core.identifiers import Registry
-from pipeline.core.mail import EVERYBODY, Link, Suppress, Unite, encode
+from pipeline.core.mail import EVERYBODY, Link, Request, Suppress, Unite, Unwatch, decode, encode
 from pipeline.core.policy import Policy, load
 from pipeline.core.replay import Replay
 from pipeline.core.times import DAY, MINUTE, SECOND
@@ -335,6 +335,7 @@ class Fleet:
         self.rows: list[dict[bytes, bytes]] = [{} for _ in range(shards)]
         self.outputs: list[Output] = []
         self.mail: list[tuple[int, bytes]] = []
+        self.sent: list[bytes] = []
         self.clock = 0
         self.start()
 
@@ -361,6 +362,7 @@ class Fleet:
                 effects = group.drain(self.clock, self.clock)
                 self.outputs += effects.outputs
                 self.mail += effects.mail
+                self.sent += [message for _, message in effects.mail]
                 refused += effects.rejected
                 for shard, rows in effects.rows.items():
                     self.rows[shard] |= {key: row for key, row in rows.items() if row is not None}
@@ -507,6 +509,63 @@ def test_anonymous_fragments_are_removed_when_their_time_is_over_and_known_ones_
     shop = Shop(rest()).take(seen("e1", 0, COOKIE), seen("e2", 1, C1), seen("e3", 101.5 * day, C2))
     assert shop.identities() == {C2}
     assert shop.rejected == []
+
+
+def expired(fleet: Fleet) -> list[str]:
+    """What the state and the memory of a fleet still hold of the cookies of an anonymous visitor."""
+    texts = [str(row) for rows in fleet.rows for row in rows.items()]
+    texts += [memory(group.shard(shard)) for group in fleet.groups for shard in group.shards]
+    return [text for text in texts if "ck-1" in text or "d-1" in text]
+
+
+def test_nothing_is_left_of_an_anonymous_visitor_whose_time_is_over() -> None:
+    fleet, day = Fleet(policy=load(rest(NO_CONSENT_NEEDED))), DAY // MINUTE
+    data = Data(cart=CartRef(id="cart-1"), items=[item("A", price="20")])
+    fleet.take(
+        seen("e1", 0, COOKIE), touchpoint("e2", 1, "cart.item_added", ids=(COOKIE,), data=data), seen("e3", 200, C2)
+    )
+    published = {key: row["revision"] for key, row in fleet.published().profiles.items()}
+    assert expired(fleet)
+    fleet.take(seen("e4", 40 * day, C2))
+    assert expired(fleet) == []
+    assert fleet.published().identities.keys() == {C2}
+    fleet.start()
+    fleet.take(seen("e5", 41 * day, COOKIE))
+    again = fleet.published().profiles
+    profile_id = fleet.registry.profile_id(COOKIE)
+    assert again[profile_id]["revision"] > published[profile_id], "revisions do not fall"
+    assert again[profile_id]["lineage"]["touchpoints"] == 1
+
+
+def test_a_visitor_whose_identifiers_are_known_together_goes_with_all_of_them() -> None:
+    fleet, day = Fleet(1, load(rest())), DAY // MINUTE
+    fleet.take(seen("e1", 0, DEVICE, COOKIE), seen("e2", 40 * day, C2))
+    assert fleet.published().identities.keys() == {C2}
+    assert expired(fleet) == []
+
+
+def test_a_visitor_of_whom_others_still_say_something_stays_where_it_is() -> None:
+    shop, day = Shop(rest()), DAY // MINUTE
+    shop.take(seen("e1", 0, COOKIE), seen("e2", 1, C1, COOKIE), seen("e3", 40 * day, C2), seen("e4", 41 * day, COOKIE))
+    assert shop.identities() == {C1, C2, COOKIE}
+    assert len(Published(shop.outputs).documents()) == 2
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_mail_that_follows_an_erasure_does_not_name_the_person(restart: bool) -> None:
+    data = Data(cart=CartRef(id="cart-1"), items=[item(sku, price="20") for sku in "ABCDEFGH"])
+    fleet = Fleet()
+    fleet.take(*family(), touchpoint("e9", 9, "cart.item_added", ids=(L1,), data=data))
+    if restart:
+        fleet.start()
+    before = len(fleet.sent)
+    fleet.take(erase(100, L1))
+    later = [decode(message) for message in fleet.sent[before:]]
+    gone = {type(one) for one in later}
+    assert {Unwatch, Suppress} <= gone
+    assert [one for one in later if not isinstance(one, Request) and "L-1" in str(one)] == []
+    watchers = [row for rows in fleet.rows for key, row in rows.items() if key[:1] == b"W"]
+    assert watchers and not any(b"L-1" in row for row in watchers)
 
 
 def test_whoever_comes_back_in_time_is_kept() -> None:

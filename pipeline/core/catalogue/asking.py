@@ -69,10 +69,11 @@ class Asking:
         while len(counted) > _COUNTED_MAX:
             del counted[min(counted, key=lambda sku: (counted[sku], sku))]
 
-    def forget(self, fragment: Fragment) -> None:
-        """Takes back what was asked and told for a fragment, which is about to be emptied."""
+    def forget(self, fragment: Fragment, called: Id) -> None:
+        """Takes back what was asked and told for a fragment, which is about to be emptied. called: its anchor, or the
+        mask of one that is not to be named any more."""
         for sku in fragment.offers:
-            self._post(Unwatch(Id(sku), fragment.id))
+            self._post(Unwatch(Id(sku), called))
         for sku, counted in fragment.counted.items():
             self._post(Wished(Id(sku), *counted, -1))
 

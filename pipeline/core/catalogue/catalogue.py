@@ -27,7 +27,7 @@ class Catalogue:
     ) -> None:
         self.products = Products(registry, post, count, durable=durable)
         self.orders = Orders(registry, post, views_of, durable=durable)
-        self._watching = Watching(self.products, post, count, durable=durable)
+        self._watching = Watching(registry, self.products, post, count, durable=durable)
         self.handlers = self.products.handlers | self.orders.handlers | self._watching.handlers
 
     def report(self) -> None:

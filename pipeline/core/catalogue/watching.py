@@ -15,6 +15,7 @@ from pipeline.core.catalogue import product as products_of
 from pipeline.core.catalogue.facts import PRICES_MAX, STOCKS_MAX, Price, Stock, keep
 from pipeline.core.catalogue.product import Product
 from pipeline.core.catalogue.products import Products
+from pipeline.core.identifiers import Registry, is_mask
 from pipeline.core.mail import Announce, Mail, Offer, Unwatch, Watch
 from pipeline.core.rows import Rows
 from pipeline.core.touchpoint import Id
@@ -28,9 +29,15 @@ class Watching:
     """`post` and `count` as of a shard."""
 
     def __init__(
-        self, products: Products, post: Callable[[Mail], None], count: Callable[[str], None], *, durable: bool
+        self,
+        registry: Registry,
+        products: Products,
+        post: Callable[[Mail], None],
+        count: Callable[[str], None],
+        *,
+        durable: bool,
     ) -> None:
-        self._products, self._post, self._count = products, post, count
+        self._registry, self._products, self._post, self._count = registry, products, post, count
         encode, decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(list[Id]).decode
         self.watchers: Rows[list[Id]] = Rows(encode, decode, lambda name: name.encode(), durable=durable)
         self._prices: dict[Id, list[Price]] = {}
@@ -73,12 +80,13 @@ class Watching:
             self._post(Offer(message.anchor, sku, list(product.prices), list(product.stock)))
 
     def _unwatch(self, message: Unwatch) -> None:
+        gone, masked = message.anchor, self._registry.masked
         for number in range(*self._products.product(message.to).chunks):
             name = Id(f"{message.to}\n{number}")
             anchors = self.watchers.get(name) or []
-            if message.anchor in anchors:
-                anchors.remove(message.anchor)
-                self.watchers.put(name, anchors)
+            left = [one for one in anchors if (masked(one) if is_mask(gone) else one) != gone]
+            if len(left) < len(anchors):
+                self.watchers.put(name, left)
 
     def _bound_watchers(self, product: Product) -> None:
         first, end = product.chunks
