@@ -119,3 +119,9 @@ def _look_for_leaders(client: AdminClient) -> None:
     """By itself librdkafka goes on asking the former leader of a partition for minutes."""
     with suppress(KafkaException):
         client.list_topics(timeout=ANSWER_S)
+
+
+def members(settings: Settings, admin: AdminClient) -> int:
+    """How many the workers' group has: who ended without a word is one until its session time-out."""
+    group = admin.describe_consumer_groups([settings.group], request_timeout=ANSWER_S)[settings.group]
+    return len(group.result().members)

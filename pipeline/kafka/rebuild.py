@@ -26,7 +26,7 @@ from pipeline.core.events import PRIVACY
 from pipeline.core.identifiers import Registry
 from pipeline.core.rebuild import ROWS_MAX, Rebuild
 from pipeline.core.touchpoint import Rejected, Touchpoint
-from pipeline.kafka.clients import ANSWER_S
+from pipeline.kafka import clients
 from pipeline.kafka.connect import Tell
 from pipeline.kafka.epoch import Epoch, Work
 from pipeline.kafka.failstop import Stop
@@ -78,18 +78,13 @@ def _await_no_members(settings: Settings, admin: AdminClient, outside: Outside, 
     """A worker that ended without a word is a member until its session time-out."""
     deadline = outside.monotonic() + settings.session_timeout_ms / 1000 + SLACK_S
     told = False
-    while members := _members(settings, admin):
+    while members := clients.members(settings, admin):
         if outside.monotonic() > deadline:
             raise Stop(f"stop the workers first: group {settings.group} has {members} members")
         if not told:
             tell(f"group {settings.group} has {members} members; waiting until they are gone")
             told = True
         outside.sleep(LOOK_S)
-
-
-def _members(settings: Settings, admin: AdminClient) -> int:
-    group = admin.describe_consumer_groups([settings.group], request_timeout=ANSWER_S)[settings.group]
-    return len(group.result().members)
 
 
 class _Run:

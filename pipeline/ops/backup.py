@@ -2,7 +2,8 @@
 
 A partition is a file of records in their order. Offsets differ after a restore (transaction markers and compacted
 records are gone), so the position rows of the state are moved along; claims are left out. To be of one moment a backup
-wants the workers stopped: a worker's claim in the state says that one is running, and then it is refused.
+wants the workers stopped: a member of their group or a claim in the state says that one is running, and then it is
+refused. While the group rebalances nobody may have a claim.
 """
 
 from __future__ import annotations
@@ -124,6 +125,12 @@ def _file(directory: Path, topic: str, partition: int) -> Path:
 
 
 def _check_stopped(settings: Settings, shards: int) -> None:
+    members = clients.members(settings, clients.admin(settings))
+    if members:
+        raise BackupFailed(
+            f"group {settings.group} has {members} members: stop the workers first (a killed one is a member for "
+            f"{settings.session_timeout_ms / 1000:.0f} s)"
+        )
     claims: set[bytes] = set()
     for shard in range(shards):
         for record in _read(settings, settings.topic("state"), shard):

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.kafka import clients
+from pipeline.kafka.state import CLAIM
 from pipeline.kafka.topics import apply
 from pipeline.ops.backup import BackupFailed, backup, restore
 from pipeline.settings import Settings
@@ -24,7 +26,7 @@ def test_workers_go_on_after_a_restore_where_the_backup_ends(settings: Settings,
         fleet.start(), fleet.start()
         fleet.send(NAMES * 7)
         await_counted(fleet)
-        with pytest.raises(BackupFailed, match="workers own shards: "):
+        with pytest.raises(BackupFailed, match="members: stop the workers first"):
             backup(settings, tmp_path / "too-early", quiet)
         assert [worker.stop() for worker in fleet.workers] == [0, 0]
         fleet.send(NAMES)
@@ -41,6 +43,15 @@ def test_workers_go_on_after_a_restore_where_the_backup_ends(settings: Settings,
         assert only_once(restored.records("triggers")) and only_once(restored.records("profiles"))
         with pytest.raises(BackupFailed, match=r"these topics are not empty: .*another SELVEDGE_PREFIX"):
             restore(again, tmp_path / "copy", quiet)
+
+
+def test_a_killed_worker_left_its_shards_unfinished(settings: Settings, tmp_path: Path) -> None:
+    apply(settings)
+    producer = clients.producer(settings)
+    producer.produce(settings.topic("state"), b"1", CLAIM + b"worker-1", 0)
+    assert producer.flush(30) == 0
+    with pytest.raises(BackupFailed, match="workers own shards: worker-1; stop them first"):
+        backup(settings, tmp_path / "too-early", quiet)
 
 
 def test_what_is_no_backup_is_named(settings: Settings, tmp_path: Path) -> None:
