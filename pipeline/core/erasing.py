@@ -94,6 +94,7 @@ class Erasing:
         seat = self._roots.seat(root)
         seat.claims[message.subject] = Claim(message.kind, message.event, message.time)
         self._roots.seats.put(root, seat)
+        self._roots.claimed.add(root)
         self._roots.mark(root, root, "", True)
 
     def _first(self, message: Request) -> bool:

@@ -231,6 +231,11 @@ class Group:
                 held[kind] = counted + count, sized + size
         return held
 
+    def oldest_erasure(self) -> int:
+        """When the oldest erasure that was read and waits for its cluster to be whole was asked for; 0: none waits."""
+        times = (shard.roots.oldest_request(ERASURE) for shard in self._shards.values())
+        return min(filter(None, times), default=0)
+
     @property
     def urgent(self) -> bool:
         """Whether a touchpoint since the last drain concerns a person that a trigger was published for, or is a privacy

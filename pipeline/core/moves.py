@@ -78,6 +78,7 @@ class Moves:
     def _hand_over(self, parent: Id, old: Id, members: list[Id]) -> None:
         """What was to be looked at here is forgotten: who takes them in looks at all of them."""
         roots = self._roots
+        roots.claimed.discard(old)
         for bundle, (arrived, size) in roots.seat(old).waiting.items():
             self._post(Arrived(parent, bundle, arrived, size))
         for name in members:

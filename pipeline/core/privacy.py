@@ -53,6 +53,7 @@ class Privacy:
         seat = roots.seat(root)
         claims, seat.claims = seat.claims, {}
         roots.seats.put(root, seat)
+        roots.claimed.discard(root)
         erased: set[Id] = set()
         for subject, claim in claims.items():
             group = grouped.group_of.get(subject) or PersonIds((subject,), (), subject, False, False, 0)
@@ -128,7 +129,7 @@ class Privacy:
             "devices": [],
             "evidence": None,
         }
-        self._count("triggers.retracted")
+        self._count(f"triggers.{told.family}.retracted")
         event = f"{told.trigger_id}:{told.revision + 1}"
         self._out(Output("triggers", told.episode_id, _json(record), event, now))
 

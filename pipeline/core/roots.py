@@ -52,6 +52,8 @@ class Roots:
         """Replica without seat -> the root it was sent to."""
         self.clock = 0
         """When the last epoch ended. What becomes known of identifiers that are new after that was received later."""
+        self.claimed: set[Id] = set()
+        """Where privacy requests came to wait, until their cluster is whole."""
         self._moved_orphans: set[Id] = set()
         self._with_carts: set[Id] = set()
 
@@ -135,7 +137,7 @@ class Roots:
         """Puts a mask in the place of an identifier, wherever it is named here."""
         self.replicas.drop(name)
         self.orphan(name, None)
-        for watched in (self.ripe, self.told, self.contested):
+        for watched in (self.ripe, self.told, self.contested, self.claimed):
             watched.discard(name)
         seat = self.seats.rename(name, mask)
         if seat is not None:
@@ -189,9 +191,17 @@ class Roots:
         if seat.claims:
             own = self.seat(root)
             own.claims |= seat.claims
+            self.claimed.add(root)
             seat.claims = {}
             self.seats.put(root, own)
             self.seats.put(seat.id, seat)
+
+    def oldest_request(self, kind: str) -> int:
+        """When the oldest of the waiting privacy requests of that kind was made; 0: none waits."""
+        waiting = {root: seat.claims for root in self.claimed if (seat := self.seats.get(root)) and seat.claims}
+        self.claimed = set(waiting)
+        times = [claim.time for claims in waiting.values() for claim in claims.values() if claim.kind == kind]
+        return min(times, default=0)
 
     def regroup_all(self) -> None:
         """Every cluster is to be solved and viewed anew: the policy has changed."""
@@ -214,12 +224,14 @@ class Roots:
 
     def load_seat(self, key: bytes, row: bytes) -> None:
         self.seats.load(key, row)
-        wake, carts, root, name = seats_of.peek(row)
+        wake, flags, root, name = seats_of.peek(row)
         self.clusters.setdefault(root, []).append(name)
         if wake and name == root:
             self.timers.arm(root, wake)
-        if carts:
+        if flags & seats_of.CARTS:
             self._with_carts.add(root)
+        if flags & seats_of.CLAIMS:
+            self.claimed.add(name)
 
     def loaded(self) -> None:
         """After all seats: what was due or told of a cluster that can have triggers is not known any more."""

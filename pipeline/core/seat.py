@@ -1,8 +1,8 @@
 """The seat: what was published for one identifier. It is at the root of the identifier's cluster and nowhere else.
 
 An encoded seat begins with what must be known without decoding: the time at which its cluster is due (only the root's
-own seat carries one), whether it has carts, the root and the identifier. A cluster in which a deadline is held
-is due at once when it is loaded: how far facts were read is not known then.
+own seat carries one), whether it has carts or requests, the root and the identifier. A cluster in which a deadline is
+held is due at once when it is loaded: how far facts were read is not known then.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from pipeline.core.ledger import Told
 from pipeline.core.timers import earlier
 from pipeline.core.touchpoint import Id
 
-_PREFIX = struct.Struct(">q?HH")
+_PREFIX = struct.Struct(">qBHH")
+CARTS, CLAIMS = 1, 2
+"""Flags of an encoded seat: it has carts; privacy requests wait in it."""
 
 
 class Claim(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -75,7 +77,8 @@ _decode = msgspec.msgpack.Decoder(Seat).decode
 
 def encode(seat: Seat) -> bytes:
     root, name = seat.root.encode(), seat.id.encode()
-    return _PREFIX.pack(earlier(seat.wake, seat.hold), seat.carts, len(root), len(name)) + root + name + _encode(seat)
+    flags = CARTS * seat.carts | CLAIMS * bool(seat.claims)
+    return _PREFIX.pack(earlier(seat.wake, seat.hold), flags, len(root), len(name)) + root + name + _encode(seat)
 
 
 def decode(row: bytes) -> Seat:
@@ -83,11 +86,11 @@ def decode(row: bytes) -> Seat:
     return _decode(memoryview(row)[_PREFIX.size + root + name :])
 
 
-def peek(row: bytes) -> tuple[int, bool, Id, Id]:
-    """wake, whether there are carts, root and identifier of an encoded seat."""
-    wake, carts, root, name = _PREFIX.unpack_from(row)
+def peek(row: bytes) -> tuple[int, int, Id, Id]:
+    """wake, flags (CARTS, CLAIMS), root and identifier of an encoded seat."""
+    wake, flags, root, name = _PREFIX.unpack_from(row)
     middle = _PREFIX.size + root
-    return wake, carts, Id(row[_PREFIX.size : middle].decode()), Id(row[middle : middle + name].decode())
+    return wake, flags, Id(row[_PREFIX.size : middle].decode()), Id(row[middle : middle + name].decode())
 
 
 def heir(row: bytes) -> Seat:

@@ -101,6 +101,8 @@ class Committer:
         self._stats.idle = self._idle(sights)
         self._stats.lag = {shard: _lag(sight) for shard, sight in sights.items()}
         self._stats.state = self._core.held()
+        oldest = self._core.oldest_erasure()
+        self._stats.erasure_age = max(0, self._stats.now - oldest) / times.SECOND if oldest else 0.0
 
     async def _wait(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)

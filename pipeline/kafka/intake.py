@@ -56,6 +56,8 @@ class Core(Protocol):
 
     def held(self) -> dict[str, tuple[int, int]]: ...
 
+    def oldest_erasure(self) -> int: ...
+
 
 class Reader(Protocol):
     """What turns the bytes of a record into touchpoints (pipeline.dialects.Reader)."""

@@ -26,6 +26,10 @@ COUNTS = {
     "documents": ("selvedge_profile_documents", "Profile documents that were published."),
     "documents_cut": ("selvedge_profile_documents_cut", "Profile documents that were too large and are shortened."),
     "redirects": ("selvedge_redirects", "Profile ids that lead to another profile now."),
+    "erased": ("selvedge_persons_erased", "Persons that were erased."),
+    "access_answered": ("selvedge_access_reports", "Requests for access that were answered."),
+    "expired": ("selvedge_fragments_expired", "Fragments that the policy keeps no longer."),
+    "products": ("selvedge_product_documents", "Product documents that were published."),
 }
 """What the core counts -> metric, what it says."""
 CHANGES = ("created", "updated", "merged", "split", "renamed", "shared", "oversize")
@@ -101,6 +105,11 @@ class Figures(Collector):
         )
         yield GaugeMetricFamily(
             "selvedge_hold_age_seconds", "For how long triggers wait for shards that are behind.", value=hold
+        )
+        yield GaugeMetricFamily(
+            "selvedge_erasure_age_seconds",
+            "Since the oldest erasure that was read and is not served was asked for; 0: none.",
+            value=stats.erasure_age,
         )
         ahead = stats.clock_ahead
         yield GaugeMetricFamily("selvedge_clock_ahead_seconds", "This machine's clock minus the broker's.", value=ahead)

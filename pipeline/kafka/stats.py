@@ -68,6 +68,8 @@ class Stats:
         self.lag: dict[int, Lag] = {}
         self.state: dict[str, tuple[int, int]] = {}
         """Rows held and their bytes, by kind."""
+        self.erasure_age = 0.0
+        """Seconds since the oldest erasure that was read and is not served yet was asked for; 0: none waits."""
         self.fences = 0
         """Workers that this one has fenced."""
         self.aborts = 0

@@ -18,6 +18,9 @@ from pipeline.core.policy import Policy, load
 from pipeline.core.replay import Replay
 from pipeline.core.times import DAY, MINUTE, SECOND
 from pipeline.core.touchpoint import CartRef, ConsentRef, Data, Id, Rejected, Touchpoint
+from pipeline.kafka.metrics import generate
+from pipeline.kafka.metrics import registry as registry_of
+from pipeline.kafka.stats import Stats
 from tests import histories
 from tests.core.touchpoints import NOON, item, touchpoint
 from tests.published import Published
@@ -175,6 +178,9 @@ def test_live_triggers_are_retracted_without_personal_data() -> None:
     assert retracted["revision"] == fired["revision"] + 1
     assert (retracted["channels"], retracted["cart"], retracted["other_carts"]) == ([], None, [])
     assert not any(canary in str(retracted) for canary in (*CANARIES, "a" * 64))
+    stats = Stats()
+    stats.counts.update(shop.run.counts)
+    assert b'selvedge_triggers_total{family="cart",status="retracted"} 1.0' in generate(registry_of(stats))
 
 
 def test_a_pending_trigger_of_an_erased_person_never_fires() -> None:
@@ -572,3 +578,40 @@ def test_whoever_comes_back_in_time_is_kept() -> None:
     day = DAY // MINUTE
     steps = [seen(f"e{n}", n * 20 * day, COOKIE) for n in range(5)]
     assert Shop(rest()).take(*steps).identities() == {COOKIE}
+
+
+def test_an_erasure_that_waits_for_its_person_to_be_whole_has_an_age_also_after_a_restart() -> None:
+    registry = Registry(load(""), shards=2)
+    at_home = [("loyalty", 0), ("customer", 1), ("cookie", 1)]
+    strong, weak, weakest = (
+        next(name for number in range(40) if registry.home(name := Id(f"{type}:{number}")) == shard)
+        for type, shard in at_home
+    )
+    here, there = Group(registry), Group(registry)
+    here.add(0), there.add(1)
+    rows: dict[bytes, bytes] = {}
+
+    def end(group: Group, minute: float) -> list[bytes]:
+        effects = group.drain(NOON + round(minute * MINUTE), NOON)
+        for key, row in effects.rows.get(0, {}).items() if group is here else ():
+            rows.pop(key, None) if row is None else rows.update({key: row})
+        return [message for _, message in effects.mail]
+
+    there.touch(1, seen("e1", 0, weak, weakest))
+    end(there, 0)
+    here.touch(0, seen("e2", 1, strong, weak))
+    for message in end(here, 1):
+        there.receive(1, message)
+    bundle = end(there, 1)
+    assert len(bundle) >= 2 and here.oldest_erasure() == 0
+    here.receive(0, bundle[0])
+    here.touch(0, erase(5, strong))
+    end(here, 5)
+    assert here.oldest_erasure() == NOON + 5 * MINUTE
+    again = Group(registry)
+    again.add(0, rows.items())
+    assert again.oldest_erasure() == NOON + 5 * MINUTE
+    for message in bundle[1:]:
+        here.receive(0, message)
+    end(here, 6)
+    assert here.oldest_erasure() == 0

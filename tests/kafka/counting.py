@@ -86,6 +86,9 @@ class CountingCore:
     def held(self) -> dict[str, tuple[int, int]]:
         return {"counts": (sum(len(shard.counts) for shard in self._shards.values()), 0)}
 
+    def oldest_erasure(self) -> int:
+        return 0
+
     def drain(self, now: int, caught_up_to: int) -> Effects:
         if self._bug:
             raise Bug("cannot do with somebody")

@@ -56,6 +56,9 @@ class Core:
     def drain(self, now: int, caught_up_to: int) -> Effects:
         return Effects()
 
+    def oldest_erasure(self) -> int:
+        return 0
+
     def held(self) -> dict[str, tuple[int, int]]:
         return {}
 
