@@ -60,15 +60,15 @@ def from_directory(directory: Path, secret: bytes) -> Known:
 
 
 def from_state(settings: Settings, registry: Registry) -> Known:
-    """What the state topic has. Raises StateError if another hash key or policy made it."""
+    """What the state topic has. Where workers have not been restarted with the policy yet, it is laid over. Raises
+    StateError if another hash key made it, or a policy that folds in another way."""
     from pipeline.kafka.look import state_rows
 
     found = state_rows(settings, registry.shards, FRAGMENTS + state.KEY)
-    for rows in found:
-        if state.KEY in rows:
-            state.check(rows[state.KEY], registry)
+    same = all([state.check(rows[state.KEY], registry) for rows in found if state.KEY in rows])
     fragments = (decode_fragment(row) for rows in found for key, row in rows.items() if key[:1] == FRAGMENTS)
-    return Known(fragments, registry)
+    known = Known(fragments, registry)
+    return known if same else known.under(registry)
 
 
 def under(known: Known, policy: Policy, secret: bytes) -> Known:

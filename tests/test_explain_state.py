@@ -52,6 +52,14 @@ def test_state_explains_as_the_shards_themselves(running: Group) -> None:
         assert found.persons[0].identifiers == [state.label(id) for id in person.ids]
 
 
+def test_a_policy_that_workers_do_not_have_yet_is_laid_over_their_state(running: Group) -> None:
+    registry = Registry(policy("degree"), shards=SHARDS)
+    state, shards = from_state(Settings(), registry), Known(running.fragments(), registry).under(registry)
+    assert state.hubs == shards.hubs != Known(running.fragments(), registry).hubs
+    for person in running.persons():
+        assert explain(state, person.ids[0]) == explain(shards, person.ids[0])
+
+
 def test_state_that_was_folded_with_another_policy_is_refused(running: Group) -> None:
     other = load('[identity]\ndedup_window = "30d"\nfold_case = ["cookie"]')
     with pytest.raises(StateError):
