@@ -65,10 +65,10 @@ def from_state(settings: Settings, registry: Registry) -> Known:
     from pipeline.kafka.look import state_rows
 
     found = state_rows(settings, registry.shards, FRAGMENTS + state.KEY)
-    same = all([state.check(rows[state.KEY], registry) for rows in found if state.KEY in rows])
+    made_with_it = [state.check(rows[state.KEY], registry) for rows in found if state.KEY in rows]
     fragments = (decode_fragment(row) for rows in found for key, row in rows.items() if key[:1] == FRAGMENTS)
     known = Known(fragments, registry)
-    return known if same else known.under(registry)
+    return known if all(made_with_it) else known.under(registry)
 
 
 def under(known: Known, policy: Policy, secret: bytes) -> Known:

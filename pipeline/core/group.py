@@ -36,7 +36,8 @@ class Group:
         self._local: deque[tuple[int, Mail]] = deque()
         self._effects = Effects()
         self._touched = 0
-        self._unmarked: list[int] = []
+        self._unmarked: dict[int, bool] = {}
+        """Shards whose state is to say what it is made with; whether it holds what an archive held."""
         self._outdated: list[int] = []
         """Shards whose state was made with another policy."""
         self._claimed = False
@@ -80,7 +81,7 @@ class Group:
         shard.load(others)
         if not same:
             shard.roots.regroup_all()
-            self._unmarked.append(number)
+            self._unmarked[number] = made is not None and state.readable(made, self._registry).archived
         if made is not None and not same:
             self._outdated.append(number)
         self._shards[number] = shard
@@ -308,7 +309,8 @@ class Group:
             rows = dict(shard.collect())
             if rows:
                 effects.rows[number] = rows
-        for number in self._unmarked:
+        for number, archived in self._unmarked.items():
             if number in self._shards:
-                effects.rows.setdefault(number, {})[state.KEY] = state.encode(state.made_with(self._registry))
+                made = state.encode(state.made_with(self._registry, archived=archived))
+                effects.rows.setdefault(number, {})[state.KEY] = made
         self._unmarked.clear()

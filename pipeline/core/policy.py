@@ -2,7 +2,8 @@
 
 A policy is TOML. Unknown keys, wrong types and contradictions are a PolicyError that names key, line and what is
 allowed. A table that is given replaces the default table whole. FOLD_KEYS decide how touchpoints are folded: changing
-one of them needs a rebuild; every other key applies to all history at the next start.
+one of them needs a rebuild; every other key applies to all history at the next start. Of READ_KEYS, which say what is
+an identifier at all, a worker that is alone sees to the rebuild itself.
 """
 
 from __future__ import annotations
@@ -89,6 +90,9 @@ FOLD_KEYS: Final = (
     ("identity", "dedup_window"),
     ("profile", "timezone"),
 )
+
+READ_KEYS: Final = ("identity.blocked", "identity.blocked_defaults", "identity.blocked_patterns")
+"""Dotted; they are among FOLD_KEYS, as the anchor of a touchpoint is chosen from what is not blocked."""
 
 _types = values.distinct(values.several(values.type_name))
 _minute = values.duration(MINUTE)

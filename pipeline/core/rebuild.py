@@ -42,10 +42,11 @@ Ref = tuple[str, str]
 
 
 class Rebuild:
-    """`clock`: wall or record. `rows`: the old state by shard. Raises StateError where these cannot be read."""
+    """`clock`: wall or record. `rows`: the old state by shard. archived: touchpoints come of an archive, too. Raises
+    StateError where the rows cannot be read."""
 
-    def __init__(self, registry: Registry, clock: str, rows: Mapping[int, Rows]) -> None:
-        self._registry, self._rows = registry, rows
+    def __init__(self, registry: Registry, clock: str, rows: Mapping[int, Rows], *, archived: bool = False) -> None:
+        self._registry, self._rows, self._archived = registry, rows, archived
         self._profiles = registry.policy.publish.profile_topics
         self._published = _published(rows, registry)
         self._told = _told(self._published.values())
@@ -121,7 +122,7 @@ class Rebuild:
         return self._made(rebuilding=False)
 
     def _made(self, *, rebuilding: bool) -> Effects:
-        made = state.encode(state.made_with(self._registry, rebuilding=rebuilding))
+        made = state.encode(state.made_with(self._registry, rebuilding=rebuilding, archived=self._archived))
         return Effects(rows={number: {state.KEY: made} for number in range(self._registry.shards)})
 
     def _roots(self) -> list[Roots]:

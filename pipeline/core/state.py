@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from pipeline.core.identifiers import Registry
+from pipeline.core.policy import READ_KEYS
 
 FORMAT = 1
 KEY = b"M"
@@ -15,9 +16,17 @@ class StateError(Exception):
     """The state of a shard was made with another hash key, policy or format. The message says what to do."""
 
 
+class Outdated(StateError):
+    """The same where reading all touchpoints of the topic again is all it takes. shards: of the deployment."""
+
+    def __init__(self, message: str, shards: int) -> None:
+        super().__init__(message)
+        self.shards = shards
+
+
 class Made(msgspec.Struct, array_like=True, frozen=True):
     """fold: the keys of the policy that decide how touchpoints are folded, with their values as TOML. rebuilding: a
-    rebuild has begun and not ended."""
+    rebuild has begun and not ended. archived: what an archive held is in it, or was to be."""
 
     format: int
     key_check: str
@@ -26,9 +35,10 @@ class Made(msgspec.Struct, array_like=True, frozen=True):
     shards: int
     fold: dict[str, str] = {}
     rebuilding: bool = False
+    archived: bool = False
 
 
-def made_with(registry: Registry, *, rebuilding: bool = False) -> Made:
+def made_with(registry: Registry, *, rebuilding: bool = False, archived: bool = False) -> Made:
     policy = registry.policy
     return Made(
         FORMAT,
@@ -38,6 +48,7 @@ def made_with(registry: Registry, *, rebuilding: bool = False) -> Made:
         registry.shards,
         policy.fold_values,
         rebuilding,
+        archived,
     )
 
 
@@ -50,12 +61,15 @@ def check(row: bytes, registry: Registry) -> bool:
     Raises StateError where the state cannot be used."""
     made = readable(row, registry)
     if made.rebuilding:
-        raise StateError(f"a rebuild of the state has begun and was not finished; run: {REBUILD}")
+        unfinished = f"a rebuild of the state has begun and was not finished; run: {REBUILD}"
+        raise StateError(unfinished) if made.archived else Outdated(unfinished, made.shards)
     wanted = made_with(registry)
     if made.fold_digest != wanted.fold_digest:
         changed = [key for key in wanted.fold if made.fold.get(key) != wanted.fold[key]]
         told = "; ".join(f"{key} is {wanted.fold[key]}, the state has {made.fold.get(key)}" for key in changed)
-        raise StateError(f"the state was folded with another policy: {told}. Take the change back, or run: {REBUILD}")
+        refused = f"the state was folded with another policy: {told}. Take the change back, or run: {REBUILD}"
+        topic_has_all = not made.archived and set(changed) <= set(READ_KEYS)
+        raise Outdated(refused, made.shards) if topic_has_all else StateError(refused)
     return made.digest == wanted.digest
 
 

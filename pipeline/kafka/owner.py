@@ -16,7 +16,7 @@ from typing import Protocol
 from confluent_kafka import KafkaException
 from faust.types import TP
 
-from pipeline.core.state import StateError
+from pipeline.core.state import Outdated, StateError
 from pipeline.kafka.blocks import Block
 from pipeline.kafka.committer import Committer
 from pipeline.kafka.failstop import Stop, fail_stop
@@ -43,7 +43,8 @@ class Consumer(Protocol):
 
 
 class Owner:
-    """`consumer` is set before anything is granted."""
+    """`consumer` is set before anything is granted. `outdated`: all shards are here, and their state needs a rebuild
+    that this process may run once it has given them back."""
 
     consumer: Consumer
 
@@ -66,6 +67,7 @@ class Owner:
         self._withdrawn = threading.Event()
         self._kept: dict[int, Kept] = {}
         self._leases = 0
+        self.outdated = asyncio.Event()
 
     def grant(self, partitions: Collection[TP]) -> None:
         """These partitions are assigned: the takeover of their shards begins."""
@@ -148,8 +150,14 @@ class Owner:
         except Lost as lost:
             await self._unless_withdrawn(lost, withdrawn)
             return
-        if not withdrawn.is_set():
+        if withdrawn.is_set():
+            return
+        try:
             await self._own(taken, kept)
+        except Outdated as error:
+            if len(taken) < error.shards:
+                raise Stop(f"{error} (a worker that is alone does so itself)") from None
+            self.outdated.set()
 
     async def _own(self, taken: Mapping[int, Shard], kept: Mapping[int, Kept]) -> None:
         self._leases += 1
@@ -167,6 +175,8 @@ class Owner:
     def _add(self, number: int, shard: Shard) -> None:
         try:
             self._core.add(number, shard.rows.items())
+        except Outdated:
+            raise
         except StateError as error:
             raise Stop(f"shard {number}: {error}") from None
 

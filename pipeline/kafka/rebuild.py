@@ -6,7 +6,8 @@
  4. touchpoints: of an archive, if one is given, then of the topic up to its end; those in both count once
  5. what differs from what was published is published
  6. the state is whole, positions stand where 4 ended, the claims are released; mail from before is passed over
-Each step is one or more transactions. Ended on the way, it leaves a state that workers refuse; run it again.
+Each step is one or more transactions. Ended on the way, it leaves a state that workers refuse; run it again. A worker
+that is alone runs it by itself where only what is blocked has changed, or where it was ended and needs no archive.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def rebuild(
             "of an archive, or say --partial to do without"
         )
     name = f"{settings.group}-rebuild-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:12]}"
-    return _Run(settings, registry, outside, name, tell).run(archive or ())
+    return _Run(settings, registry, outside, name, tell).run(archive)
 
 
 def _await_no_members(settings: Settings, admin: AdminClient, outside: Outside, tell: Tell) -> None:
@@ -97,15 +98,15 @@ class _Run:
         self._before: dict[int, int] = {}
         """Up to which offset the old state had read."""
 
-    def run(self, archive: Archive) -> Rebuilt:
+    def run(self, archive: Archive | None) -> Rebuilt:
         self._epochs.start()
         taken = self._recovery.win(range(self._registry.shards), {}, threading.Event())
         rows = {number: shard.rows for number, shard in taken.items()}
         self._before = {number: at.touchpoints for number, shard in taken.items() if (at := shard.position) is not None}
-        core = Rebuild(self._registry, self._settings.clock, rows)
+        core = Rebuild(self._registry, self._settings.clock, rows, archived=archive is not None)
         self._perform_all(core.begin())
         history = History(self._settings, self._registry, self._outside)
-        self._read(core, archive, history)
+        self._read(core, archive or (), history)
         now = self._now(taken)
         self._perform_all(core.finish(now))
         mail = self._outside.ends((self._settings.topic("mail"), number) for number in taken)

@@ -14,6 +14,7 @@ import socket
 import sys
 import uuid
 from collections.abc import Callable
+from typing import NoReturn
 
 from pipeline.core.group import Group
 from pipeline.core.identifiers import PUBLIC_KEY, Registry
@@ -28,6 +29,7 @@ from pipeline.kafka.health import PortTaken, Window
 from pipeline.kafka.intake import Core
 from pipeline.kafka.logs import complain, say
 from pipeline.kafka.outside import Kafka
+from pipeline.kafka.rebuild import rebuild
 from pipeline.kafka.spans import ExtraMissing, Spans
 from pipeline.kafka.spans import spans as spans_of
 from pipeline.kafka.stats import Stats
@@ -62,7 +64,11 @@ def run(settings: Settings, make_core: MakeCore = Group) -> int:
         say("no SELVEDGE_HASH_KEY_FILE: identifiers are hashed with the public default key")
     registry = Registry(policy, secret or PUBLIC_KEY, shards)
     try:
-        asyncio.run(_serve(settings, registry, lambda: make_core(registry, settings.clock), stats, name, spans))
+        outdated = asyncio.run(
+            _serve(settings, registry, lambda: make_core(registry, settings.clock), stats, name, spans)
+        )
+        if outdated:
+            _read_again(settings, registry)
     except Exception as error:
         fail_stop(error)
     spans.close()
@@ -81,31 +87,36 @@ def _check_skipped(settings: Settings, shards: int) -> None:
 
 async def _serve(
     settings: Settings, registry: Registry, make_core: Callable[[], Core], stats: Stats, name: str, spans: Spans
-) -> None:
+) -> bool:
+    """Whether it ended because the state needs a rebuild that this process may run."""
     stop = asyncio.Event()
-    app = _app(settings, registry, make_core, stats, name, spans)
+    owner, committer = assemble(settings, registry, make_core, Reader(registry), stats, Kafka(settings), name, spans)
+    app = App(settings, owner, committer, stats)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     _settle_memory()
     starting = asyncio.create_task(app.start())
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
+    ends = [asyncio.create_task(stop.wait()), asyncio.create_task(owner.outdated.wait())]
+    await asyncio.wait([starting, *ends], return_when=asyncio.FIRST_COMPLETED)
     if starting.done():
         starting.result()
-        await stopping
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     try:
         await asyncio.wait_for(app.stop(), STOP_S)
     except TimeoutError:
         raise Stop(f"told to stop, but the last epoch was not committed in {STOP_S:.0f} s") from None
     starting.cancel()
+    return owner.outdated.is_set() and not stop.is_set()
 
 
-def _app(
-    settings: Settings, registry: Registry, make_core: Callable[[], Core], stats: Stats, worker: str, spans: Spans
-) -> App:
-    owner, committer = assemble(settings, registry, make_core, Reader(registry), stats, Kafka(settings), worker, spans)
-    return App(settings, owner, committer, stats)
+def _read_again(settings: Settings, registry: Registry) -> NoReturn:
+    """Rebuilds the state from the topic, and begins anew as the same process."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    say("the state does not fit what the policy blocks: reading all touchpoints again")
+    done = rebuild(settings, registry, connect(settings, say), say, None, partial=False)
+    say(str(done))
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def _settle_memory() -> None:

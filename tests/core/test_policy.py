@@ -210,12 +210,15 @@ def test_what_a_policy_folds_by_moves_with_fold_keys_and_with_nothing_else() -> 
 
 
 def test_the_documented_policy_marks_the_keys_that_need_a_rebuild_and_no_others() -> None:
-    section, marked = "", []
+    section, marked, again = "", [], []
     for line in DEFAULTS.read_text(encoding="utf-8").splitlines():
         section = line.strip("[]").partition("]")[0] if line.startswith("[") else section
-        if " = " in line and "# [fold]" in line:
+        if " = " in line and ("# [fold]" in line or "# [again]" in line):
             marked.append((section, line.partition(" = ")[0]))
+        if " = " in line and "# [again]" in line:
+            again.append(f"{section}.{line.partition(' = ')[0]}")
     assert sorted(marked) == sorted(policies.FOLD_KEYS)
+    assert sorted(again) == sorted(policies.READ_KEYS)
 
 
 def test_a_window_of_the_week_is_days_and_minutes() -> None:

@@ -92,5 +92,30 @@ def test_another_policy_holds_for_all_history_though_workers_are_killed_while_it
     assert not held(fleet).broken_redirects()
 
 
+def test_what_is_blocked_holds_for_all_history_though_the_worker_is_killed_while_it_reads_again(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    """A value that anchored touchpoints, and one that was blocked and is not any more."""
+    history = [*HISTORY[:100], *(seen(400 + n, ("customer", "guest"), ("cookie", f"c-{n}")) for n in range(20))]
+    policy = written(tmp_path / "policy.toml", "[identity]\nblocked = ['guest']\n")
+    changed = "[identity]\nblocked = ['C-3', 'till']\nblocked_defaults = false\n"
+    fleet.send_raw(history)
+    worker = fleet.start(policy_path=policy)
+    eventually(lambda: same(fleet, replayed(policy.read_text(), history)))
+    assert worker.stop() == 0
+
+    written(policy, changed)
+    killed = fleet.start(policy_path=policy)
+    eventually(lambda: "reading all touchpoints again" in killed.said)
+    killed.kill()
+    last = fleet.start(policy_path=policy)
+    eventually(lambda: same(fleet, replayed(changed, history)), 60)
+    more = [seen(500, ("customer", "C-1"), ("cookie", "c-500"))]
+    fleet.send_raw(more)
+    eventually(lambda: same(fleet, replayed(changed, history + more)))
+    assert last.stop() == 0
+    assert only_once(fleet.records("profile-changes"))
+
+
 def counted(fleet: Fleet, topics: Sequence[str] = ("profiles", "identities", "profile-changes")) -> list[int]:
     return [len(fleet.records(topic)) for topic in topics]
