@@ -1,8 +1,9 @@
-"""Random tests: no deadlines, since a loaded machine is no error; a failure prints what reproduces it."""
+"""Random tests: no deadlines and no wish for speed, since a loaded machine is no error; a failure prints what
+reproduces it."""
 
 from __future__ import annotations
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("selvedge", deadline=None, print_blob=True)
+settings.register_profile("selvedge", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("selvedge")
