@@ -16,7 +16,7 @@ import orjson
 from pipeline.core import times
 from pipeline.core.access import held_about
 from pipeline.core.blocks.horizon import written
-from pipeline.core.blocks.identifiers import published
+from pipeline.core.blocks.identifiers import key_of_row
 from pipeline.core.effects import Output
 from pipeline.core.events import ACCESS, ERASURE
 from pipeline.core.fragment import Fragment
@@ -79,9 +79,9 @@ class Privacy:
     def _tombstones(self, name: Id, seat: Seat, now: int) -> int:
         """Empties a seat and withdraws what stands in it, but for the revision, which never falls."""
         registry = self._registry
-        shown = published(name, None, registry) if seat.profile_id else None
-        if shown is not None:
-            self._out(Output("identities", shown[0], None, f"{shown[0]}@erased", now))
+        key = key_of_row(name, seat.shown, registry) if seat.profile_id else None
+        if key is not None:
+            self._out(Output("identities", key, None, f"{key}@erased", now))
         document = bool(seat.target)
         if document:
             profile_id = registry.profile_id(name)

@@ -9,6 +9,8 @@ from pipeline.core.identifiers import Registry
 from pipeline.core.policy import Policy, load
 from pipeline.core.replay import replay
 from pipeline.core.times import DAY
+from pipeline.core.touchpoint import Id
+from tests.core.touchpoints import touchpoint
 from tests.deployment import Deployment
 from tests.histories import POLICIES, START, home
 from tests.published import Published
@@ -72,3 +74,13 @@ def test_workers_may_be_restarted_one_after_the_other(chosen: Choices, before: s
     read(history[place + 2 :], new, new)
     kept.run(new, [], UNTIL)
     same(kept.published, Published(replay(history, new, UNTIL)))
+
+
+def test_an_erasure_withdraws_the_rows_as_the_old_policy_showed_them() -> None:
+    """Even if it comes before anybody was published by the new one."""
+    customer, device = Id("customer:C-1"), Id("device:d-1")
+    kept = Deployment(1)
+    kept.run(Registry(policy("hashed")), [touchpoint("e-1", ids=(customer, device))], UNTIL)
+    assert len(kept.published.identities) == 2 and device not in kept.published.identities
+    kept.run(Registry(policy("plain")), [touchpoint("e-2", 1, "privacy.erasure_requested", ids=(customer,))], UNTIL)
+    assert not kept.published.identities and not kept.published.profiles
