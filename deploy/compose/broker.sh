@@ -3,6 +3,15 @@
 set -euo pipefail
 umask 077
 secret() { cat "/run/secrets/$1"; }
+# Java reads its arguments from a file: those of a command line can be read by everybody on the machine.
+quietly() {
+    printf '%s\n' "$@" > /tmp/arguments
+    java -cp '/opt/kafka/libs/*' @/tmp/arguments > /dev/null
+    rm /tmp/arguments
+}
+id=$(secret cluster.id)
+interbroker=$(secret interbroker.password)
+admin=$(secret admin.password)
 outer=$((NODE_ID * 10000 + 9093))
 login=org.apache.kafka.common.security.scram.ScramLoginModule
 settings=/tmp/server.properties
@@ -17,7 +26,7 @@ advertised.listeners=INNER://kafka-$NODE_ID:9093,OUTER://localhost:$outer
 listener.security.protocol.map=INNER:SASL_SSL,OUTER:SASL_SSL,CONTROLLER:SSL
 sasl.enabled.mechanisms=SCRAM-SHA-512
 sasl.mechanism.inter.broker.protocol=SCRAM-SHA-512
-listener.name.inner.scram-sha-512.sasl.jaas.config=$login required username="interbroker" password="$(secret interbroker.password)";
+listener.name.inner.scram-sha-512.sasl.jaas.config=$login required username="interbroker" password="$interbroker";
 listener.name.outer.scram-sha-512.sasl.jaas.config=$login required;
 ssl.keystore.type=PEM
 ssl.keystore.location=/run/secrets/broker.pem
@@ -38,8 +47,8 @@ share.coordinator.state.topic.replication.factor=3
 share.coordinator.state.topic.min.isr=2
 log.dirs=/var/lib/kafka/data/logs
 END
-/opt/kafka/bin/kafka-storage.sh format --ignore-formatted --cluster-id "$(secret cluster.id)" --config "$settings" \
-    --add-scram "SCRAM-SHA-512=[name=interbroker,password=$(secret interbroker.password)]" \
-    --add-scram "SCRAM-SHA-512=[name=admin,password=$(secret admin.password)]" > /dev/null
+quietly kafka.tools.StorageTool format --ignore-formatted --cluster-id "$id" --config "$settings" \
+    --add-scram "SCRAM-SHA-512=[name=interbroker,password=$interbroker]" \
+    --add-scram "SCRAM-SHA-512=[name=admin,password=$admin]"
 export KAFKA_HEAP_OPTS="${KAFKA_HEAP_OPTS:--Xms512m -Xmx512m}"
 exec /opt/kafka/bin/kafka-server-start.sh "$settings"

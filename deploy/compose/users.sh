@@ -3,6 +3,12 @@
 set -euo pipefail
 umask 077
 secret() { cat "/run/secrets/$1"; }
+# Java reads its arguments from a file: those of a command line can be read by everybody on the machine.
+quietly() {
+    printf '%s\n' "$@" > /tmp/arguments
+    java -cp '/opt/kafka/libs/*' @/tmp/arguments > /dev/null
+    rm /tmp/arguments
+}
 client=/tmp/client.properties
 cat > "$client" <<END
 security.protocol=SASL_SSL
@@ -12,8 +18,9 @@ ssl.truststore.type=PEM
 ssl.truststore.location=/run/secrets/ca.pem
 END
 give() {
-    /opt/kafka/bin/kafka-configs.sh --bootstrap-server kafka-1:9093 --command-config "$client" --alter \
-        --entity-type users --entity-name "$1" --add-config "SCRAM-SHA-512=[password=$(secret "$2")]" > /dev/null
+    password=$(secret "$2")
+    quietly kafka.admin.ConfigCommand --bootstrap-server kafka-1:9093 --command-config "$client" --alter \
+        --entity-type users --entity-name "$1" --add-config "SCRAM-SHA-512=[password=$password]"
 }
 for role in worker producer operator; do
     give "selvedge-$role" "$role.password"

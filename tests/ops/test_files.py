@@ -176,6 +176,29 @@ def test_scripts_can_be_read_by_their_shell(file: Path) -> None:
     subprocess.run([shell, "-n", str(file)], check=True, timeout=60)
 
 
+@pytest.mark.parametrize("script", ["broker.sh", "users.sh"])
+def test_no_password_is_on_a_command_line(script: str, tmp_path: Path) -> None:
+    """The scripts run with a `java` that notes what was on its command line and in its file."""
+    (tmp_path / "secrets").mkdir()
+    for name in ("admin", "interbroker", "worker", "producer", "operator", "consumer"):
+        (tmp_path / "secrets" / f"{name}.password").write_text(f"canary-{name}")
+    (tmp_path / "secrets" / "cluster.id").write_text("id")
+    (tmp_path / "java").write_text(
+        f'#!/bin/sh\necho "$@" >> {tmp_path}/line\ncat {tmp_path}/arguments >> {tmp_path}/file\n'
+    )
+    (tmp_path / "java").chmod(0o755)
+    text = (DEPLOY / "compose" / script).read_text()
+    text = text.replace("/tmp/", f"{tmp_path}/").replace("/run/secrets", str(tmp_path / "secrets"))
+    text = re.sub(r"^exec .*", "", text, flags=re.MULTILINE)
+    environ = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "NODE_ID": "1"}
+    subprocess.run(["bash", "-c", text], env=environ, check=True, timeout=60)
+    assert "canary" not in (tmp_path / "line").read_text()
+    assert "canary" in (tmp_path / "file").read_text() and not (tmp_path / "arguments").exists()
+    for secret in (tmp_path / "secrets").iterdir():
+        secret.unlink()
+    assert subprocess.run(["bash", "-c", text], env=environ, capture_output=True, timeout=60).returncode != 0
+
+
 # -- alerts, dashboard -----------------------------------------------------------------------------------------------
 
 
