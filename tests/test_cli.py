@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli import OUTPUT_TOPICS
+from pipeline.cli.running import OUTPUT_TOPICS
 from pipeline.core.policy import load
 from pipeline.sample import SHOWCASE
 
