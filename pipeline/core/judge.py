@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
 import orjson
@@ -14,7 +14,7 @@ from pipeline.core.facts.traces import newest_trace
 from pipeline.core.fragment import Fragment
 from pipeline.core.grouping import PersonIds
 from pipeline.core.identifiers import Registry
-from pipeline.core.ledger import Told, outlived
+from pipeline.core.ledger import KEPT, Told
 from pipeline.core.person import Person
 from pipeline.core.seat import Seat
 from pipeline.core.times import SECOND
@@ -50,11 +50,20 @@ class Judge:
         one."""
         owner = self._seat_of(group.owner)
         ledger = {name: told for name in group.ids if (told := self._seat_of(name).told)}
+        forgotten = {name: seat.forgotten for name in group.ids if (seat := self._seat_of(name)).forgotten}
         outcome = evaluate(
-            person, ledger, now, caught_up_to, self._registry, as_of, owner.revision, hold_from=self.began
+            person,
+            ledger,
+            now,
+            caught_up_to,
+            self._registry,
+            as_of,
+            owner.revision,
+            hold_from=self.began,
+            forgotten=forgotten,
         )
         for name in ledger.keys() | outcome.told.keys():
-            self._note(name, outcome.told.get(name, {}), now)
+            self._note(name, outcome.told.get(name, {}), outcome.past, now)
         for record in outcome.records:
             self._count(f"triggers.{record['family']}.{record['status']}")
             event = f"{record['trigger_id']}:{record['revision']}"
@@ -77,11 +86,12 @@ class Judge:
         """Whether a trigger was published of one of these identifiers."""
         return any(self._seat_of(name).told for name in names)
 
-    def _note(self, name: Id, told: dict[str, Told], now: int) -> None:
-        """Puts what was told into the seat; what can matter to nothing any more goes."""
+    def _note(self, name: Id, told: dict[str, Told], past: Collection[str], now: int) -> None:
+        """Puts what was told into the seat; what is past goes, but for until when there was something."""
         seat = self._seat_of(name)
-        past = [trigger for trigger, one in seat.told.items() if outlived(one, now)]
-        if told or past:
+        forgets = not seat.told.keys().isdisjoint(past)
+        if told or forgets:
+            seat.forgotten = now - KEPT if forgets else seat.forgotten
             seat.told = {trigger: one for trigger, one in (seat.told | told).items() if trigger not in past}
             self._put(name, seat)
 

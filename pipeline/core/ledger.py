@@ -16,7 +16,8 @@ from pipeline.core.times import DAY
 from pipeline.core.touchpoint import Id
 
 KEPT: Final = 90 * DAY
-"""How long after its evaluation a trigger can matter to anything: the longest window of a profile."""
+"""How long after its evaluation a trigger can matter to anything but the numbers of its episode: the longest window of
+a profile."""
 
 
 class Cover(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -70,5 +71,5 @@ def newest(told: Iterable[Told]) -> dict[str, Told]:
 
 
 def outlived(told: Told, now: int) -> bool:
-    """Whether an entry can be dropped from its seat."""
+    """Whether an entry can be dropped from its seat, but for its number."""
     return now - max(told.evaluated_at, told.deadline_at) > KEPT

@@ -67,6 +67,8 @@ class Seat(msgspec.Struct, array_like=True, gc=False):
     """The smallest deadline that waits for facts to be read, of the person whose oldest anchor this is; 0: none."""
     hold: int = 0
     """At the root's seat: the smallest of these in the cluster."""
+    forgotten: int = 0
+    """Up to which deadline `told` may have forgotten something: of what was due here by then nothing is told again."""
     traced: int = 0
     """The span that the last document came of, if it was traced: no later one names it again."""
 
@@ -110,4 +112,5 @@ def heir(row: bytes) -> Seat:
         carts=bool(old.told),
         told=old.told,
         shown=old.shown,
+        forgotten=old.forgotten,
     )

@@ -3,15 +3,17 @@
 Every quiet point of an episode is a deadline, and so is each further step after it while the cart stays as it is. A
 deadline is due at deadline + grace, once all facts up to it were read (`caught_up_to`), or `max_hold` later without. Of
 several due of one episode only the newest counts. A closed episode has none; of an expired one only what is too old.
+What the ledger has forgotten was told before, or is as old.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
 from pipeline.core.episode import Episode, Point, Quiet
+from pipeline.core.touchpoint import Id
 from pipeline.core.triggers.case import Case
 
 
@@ -40,9 +42,9 @@ class Agenda(msgspec.Struct):
     held: int | None = None
 
 
-def agenda(case: Case, hold_from: int) -> Agenda:
-    """hold_from: a hold lasts at least until `max_hold` after this clock time, at which the carts' owner began. Notes
-    when more becomes due."""
+def agenda(case: Case, hold_from: int, forgotten: Mapping[Id, int]) -> Agenda:
+    """hold_from: a hold lasts at least until `max_hold` after this clock time, at which the carts' owner began.
+    forgotten: see `evaluate`. Notes when more becomes due."""
     found = Agenda()
     for clock in case.later:
         case.wake_at(clock)
@@ -58,10 +60,21 @@ def agenda(case: Case, hold_from: int) -> Agenda:
             case.wake_at(ready_at)
             if case.now >= due.deadline + case.policy.grace:
                 found.held = due.deadline if found.held is None else min(found.held, due.deadline)
-        if newest is not None and (case.now < episode.expires_at or too_old(case, newest.deadline)):
+        if newest is None or (case.now >= episode.expires_at and not too_old(case, newest.deadline)):
+            continue
+        if not forgotten or not _is_forgotten(case, newest, forgotten.get(newest.point.fragment, 0)):
             found.due.append(newest)
     found.due.sort(key=lambda due: due.deadline)
     return found
+
+
+def _is_forgotten(case: Case, due: Due, until: int) -> bool:
+    """Whether it may have been told by a trigger of which nothing is known any more. until: 0: of none."""
+    if due.deadline <= until:
+        return True
+    if due.episode.points[0].time > until or not too_old(case, due.deadline):
+        return False
+    return not any(case.holder(told.covers[0]) is due.episode for told in case.told.values())
 
 
 def is_open(episode: Episode) -> bool:

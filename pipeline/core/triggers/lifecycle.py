@@ -16,11 +16,12 @@ import msgspec
 
 from pipeline.core.episode import Episode, Purchase
 from pipeline.core.fragment import Click
-from pipeline.core.ledger import Told
+from pipeline.core.ledger import KEPT, Told, outlived
 from pipeline.core.times import DAY
 from pipeline.core.touchpoint import Id
 from pipeline.core.triggers.case import Case
 from pipeline.core.triggers.connected import connected_since
+from pipeline.core.triggers.due import deadlines
 from pipeline.core.triggers.reasons import exceeds, is_peer, silences
 from pipeline.core.triggers.record import revised
 
@@ -30,6 +31,21 @@ def review(case: Case) -> None:
     for told in case.live():
         _follow(case, told)
     _retract_duplicates(case)
+
+
+def past(case: Case) -> set[str]:
+    """Ids of triggers that can matter to nothing any more. Of an episode with younger deadlines the newest entry of
+    each step is kept: it says by which id the episode goes, which number comes next, and what was told."""
+    found = {told.trigger_id: told for told in case.told.values() if outlived(told, case.now)}
+    if not found:
+        return set()
+    numbered: dict[tuple[str, int], tuple[int, str]] = {}
+    for told in case.told.values():
+        episode = case.holder(told.covers[0])
+        if episode is not None and any(due.deadline > case.now - KEPT for due in deadlines(case, episode)):
+            key, number = (told.episode_id, told.step), (told.n, told.trigger_id)
+            numbered[key] = max(number, numbered.get(key, number))
+    return found.keys() - {trigger for _, trigger in numbered.values()}
 
 
 def _follow(case: Case, told: Told) -> None:
