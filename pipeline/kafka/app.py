@@ -146,7 +146,8 @@ class _Timers(Service):
             await self.sleep(max(0.0, seconds() - (time.monotonic() - begun)))
 
     def _epoch_s(self) -> float:
-        return epoch_s(self._settings.epoch_ms, max((lag.seconds for lag in self._stats.lag.values()), default=0.0))
+        lags = self._stats.lag.values() if self._settings.clock == "wall" else ()
+        return epoch_s(self._settings.epoch_ms, max((lag.seconds for lag in lags), default=0.0))
 
     async def _epoch(self) -> None:
         await self._committer.epoch()
