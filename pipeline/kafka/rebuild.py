@@ -68,8 +68,8 @@ def rebuild(
     begins = outside.beginnings((settings.topic("touchpoints"), shard) for shard in range(registry.shards))
     if archive is None and not partial and any(begins.values()):
         raise Stop(
-            f"the beginning of {settings.topic('touchpoints')} was deleted: what it said would be lost. Give the files "
-            "of an archive, or say --partial to do without"
+            f"the beginning of {settings.topic('touchpoints')} was deleted: what it said would be lost. Run `selvedge "
+            "rebuild` with the files of an archive, or with --partial to do without"
         )
     name = f"{settings.group}-rebuild-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:12]}"
     return _Run(settings, registry, outside, name, tell).run(archive)
