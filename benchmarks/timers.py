@@ -25,6 +25,7 @@ from pipeline.core.touchpoint import CartRef, Data, Id, Item, Touchpoint
 START = parse("2026-03-02T08:00:00Z")
 POLICY = "[triggers]\nrequire_consent = false\n"
 AT_ONCE = 10_000
+HELD_S = 60
 TEMPLATES = 1_200
 TICKS = 5 * 3_600
 """In an hour."""
@@ -100,6 +101,9 @@ def _pending(carts: int) -> None:
     at = FIRST + HOUR + 2 * MINUTE + SECOND
     took = _cpu(lambda: _fire(group, at, QUIET, 0))
     _row(f"each of {AT_ONCE:,} due at once, looked at and held", took / AT_ONCE, "µs")
+    took = _cpu(lambda: [_fire(group, at + second * SECOND, QUIET, 0) for second in range(1, HELD_S + 1)])
+    _row(f"a second in which {AT_ONCE:,} are held", took / HELD_S, "µs")
+    at += HELD_S * SECOND
     took = _cpu(lambda: _fire(group, at + SECOND, at + SECOND, AT_ONCE))
     _row(f"each of {AT_ONCE:,} due at once, fired", took / AT_ONCE, "µs")
 

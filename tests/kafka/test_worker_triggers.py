@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from click.testing import CliRunner
 from confluent_kafka import Producer
 
+from pipeline.cli import selvedge
 from pipeline.core.effects import Output
 from pipeline.core.identifiers import PUBLIC_KEY, Registry
 from pipeline.core.policy import load
@@ -149,3 +151,30 @@ def test_late_sales_merges_a_partition_far_behind_and_a_kill(fleet: Fleet) -> No
     fleet.start()
     eventually(lambda: published(fleet).latest_triggers() == expected.latest_triggers(), 90)
     assert courses(published(fleet)) == courses(expected)
+    _tells_of(fleet, [one for one in published(fleet).triggers if one["cart"]["cart_id"] == "s6"])
+
+
+def _tells_of(fleet: Fleet, records: list[dict[str, Any]]) -> None:
+    """People are told the same by the commands, from the topics of the running system."""
+    fired, retracted = records
+    profile = ("--profile", fired["profile_id"], "--limit", "2")
+    watched = _run(fleet, "watch", "triggers", "--from-beginning", *profile).splitlines()
+    assert [line.split(" due ")[0] for line in watched if not line.startswith("following")] == [
+        f"fired cart/1 cart s6 of A 10.00 EUR by email profile {fired['profile_id']}",
+        "retracted cart/1 because bought before it fired by who turned out to be the same person (identity_merge) "
+        f"cart s6 of A 10.00 EUR by email profile {retracted['profile_id']}",
+    ]
+    story = _run(fleet, "explain", "--trigger", fired["trigger_id"]).splitlines()
+    assert story[0] == f"trigger {fired['trigger_id']}: cart, step 1, cart s6"
+    for line in (
+        f"  {clock(62)}  fired, by email, until {clock(62 + 24 * 60)}",
+        f"  {clock(300)}  retracted: bought before it fired by who turned out to be the same person (identity_merge)",
+        f"  {clock(40)}  the episode ended: converted by order o-s6",
+    ):
+        assert line in story, story
+
+
+def _run(fleet: Fleet, *arguments: str) -> str:
+    found = CliRunner().invoke(selvedge, arguments, env=fleet.settings.environment())
+    assert found.exit_code == 0, found.output
+    return found.output
