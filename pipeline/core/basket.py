@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 
-from pipeline.core.episode import CartLine, Episode, Lines, Point, Purchase, Ref
+from pipeline.core.episode import CartLine, Episode, Lines, Point, Purchase, Ref, line_of
 from pipeline.core.fragment import Change, Line
 from pipeline.core.money import ZERO
 from pipeline.core.policy import Policy
@@ -199,18 +199,7 @@ def _replace(lines: Lines, others: Iterable[Line], time: int, most: int) -> Line
 
 def _line(known: CartLine | None, new: Line | CartLine, quantity: Decimal, time: int) -> CartLine:
     if known is None:
-        return CartLine(
-            new.sku,
-            quantity,
-            new.price,
-            new.currency,
-            new.name,
-            new.variant,
-            new.url,
-            new.image_url,
-            time,
-            time,
-        )
+        return line_of(new, quantity, time, time)
     return CartLine(
         known.sku,
         quantity,

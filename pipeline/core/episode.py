@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from pipeline.core.fragment import Line
 from pipeline.core.money import EXACT, ZERO, plain, plus, published
 from pipeline.core.touchpoint import Id
 
@@ -36,6 +37,22 @@ class CartLine(msgspec.Struct, frozen=True, gc=False):
     image_url: str | None
     added: int
     changed: int
+
+
+def line_of(line: Line | CartLine, quantity: Decimal, added: int, time: int) -> CartLine:
+    """A line as it was last said, at `time`."""
+    return CartLine(
+        line.sku,
+        quantity,
+        line.price,
+        line.currency,
+        line.name,
+        line.variant,
+        line.url,
+        line.image_url,
+        added,
+        time,
+    )
 
 
 Lines = dict[str, CartLine]

@@ -12,7 +12,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import NamedTuple
 
-from pipeline.core.episode import CartLine, Episode, Purchase
+from pipeline.core.episode import CartLine, Episode, Purchase, line_of
 from pipeline.core.fragment import Line, Subscription, Wish
 from pipeline.core.times import LATEST
 from pipeline.core.touchpoint import Id
@@ -131,15 +131,4 @@ def _until_bought(hold: Hold, orders: Sequence[Purchase]) -> Hold:
 
 
 def _line(line: Line, time: int) -> CartLine:
-    return CartLine(
-        line.sku,
-        Decimal(line.quantity),
-        line.price,
-        line.currency,
-        line.name,
-        line.variant,
-        line.url,
-        line.image_url,
-        time,
-        time,
-    )
+    return line_of(line, Decimal(line.quantity), time, time)

@@ -13,7 +13,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Final
 
-from pipeline.core.episode import CartLine, Episode, Lines, Point, Purchase, Quiet, Ref
+from pipeline.core.episode import CartLine, Episode, Lines, Point, Purchase, Quiet, Ref, line_of
 from pipeline.core.fragment import Fragment, Line, Viewed
 from pipeline.core.policy_sections import Triggers
 from pipeline.core.quiet import last_of_chain
@@ -130,18 +130,7 @@ def _points(views: Views, least: int, main_currency: str) -> list[Point]:
 
 
 def _line(known: CartLine | None, new: Line, time: int) -> CartLine:
-    return CartLine(
-        new.sku,
-        _ONE,
-        new.price,
-        new.currency,
-        new.name,
-        new.variant,
-        new.url,
-        new.image_url,
-        time if known is None else known.added,
-        time,
-    )
+    return line_of(new, _ONE, time if known is None else known.added, time)
 
 
 def _order(orders: list[Purchase], after: int) -> Purchase | None:

@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from pipeline.core.episode import CartLine, Episode, Lines, Point, Purchase, Quiet, Ref
+from pipeline.core.episode import CartLine, Episode, Lines, Point, Purchase, Quiet, Ref, line_of
 from pipeline.core.fragment import Fragment, Line, Wish
 from pipeline.core.policy import Policy
 from pipeline.core.policy_sections import Triggers
@@ -142,18 +142,7 @@ class _Walk:
 
 def _line(known: CartLine | None, new: Line, time: int) -> CartLine:
     """As it was wished last, since it was wished first."""
-    return CartLine(
-        new.sku,
-        Decimal(new.quantity),
-        new.price,
-        new.currency,
-        new.name,
-        new.variant,
-        new.url,
-        new.image_url,
-        time if known is None else known.added,
-        time,
-    )
+    return line_of(new, Decimal(new.quantity), time if known is None else known.added, time)
 
 
 WISHLIST: Final = Family(("wishlist",), _earliest, _episodes, _refs, patient=True)
