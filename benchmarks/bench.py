@@ -48,7 +48,8 @@ def main() -> None:
 
 
 def _shop(touchpoints: int) -> list[SampleRecord]:
-    return list(generate(1, max(1, touchpoints // PER_SHOPPER), touchpoints, cloudevents_only=True))
+    """Touchpoints of persons alone: a price concerns all who hold the product, which no contestant beside us tells."""
+    return list(generate(1, max(1, touchpoints // PER_SHOPPER), touchpoints, cloudevents_only=True, wares=False))
 
 
 def _backlogs(brokers: str, shop: Sequence[SampleRecord], rounds: int) -> dict[str, list[Run]]:

@@ -109,6 +109,11 @@ class Judge:
             if 0 < self._seat_of(name).alarm <= now:
                 self.set_alarm(name, 0)
 
+    def catch_up(self, name: Id, now: int) -> None:
+        """An alarm for a time that is evaluated already comes with the next one: what set it may be known only then."""
+        if 0 < self._seat_of(name).alarm <= now:
+            self.set_alarm(name, now + 1)
+
     def evaluated(self, name: Id, now: int) -> None:
         """Notes that the triggers at this identifier were evaluated up to `now`."""
         seat = self._seat_of(name)

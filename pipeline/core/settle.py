@@ -447,6 +447,7 @@ class Settler:
             self._roots.told.update(self._roots.clusters[self._seat(holder).root])
         for name in members:
             judge.evaluated(name, now)
+            judge.catch_up(name, now)
         judge.set_alarm(holder, reduce(earlier, (seen.later, self._due_from), self._seat(holder).alarm))
         return told
 

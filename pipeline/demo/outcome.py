@@ -1,7 +1,8 @@
 """What a consumer of the output topics knows, and where two consumers differ.
 
 Equal are: the persons (identities rows), the profiles (active documents without NOT_COMPARED), the triggers (latest
-status, reason, family, step and deadline of each), the dead letters by reason. Histories of records may differ.
+status, reason, family, step and deadline of each), the products without lifts, the dead letters by reason. Histories of
+records may differ.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import msgspec
 Document = dict[str, Any]
 NOT_COMPARED = ("revision", "as_of", "updated_at", "triggers", "key")
 TRIGGER = ("status", "reason", "family", "step", "deadline_at")
-TOPICS = ("profiles", "identities", "profile-changes", "triggers", "dead-letters")
+TOPICS = ("profiles", "identities", "profile-changes", "triggers", "products", "dead-letters")
+LISTS = ("bought_together", "viewed_then_bought")
 REASON = "__connect.errors.exception.class.name"
 EXAMPLES_MAX = 3
 
@@ -28,11 +30,14 @@ class Outcome:
         self.profiles: dict[str, Document] = {}
         self.identities: dict[str, Document] = {}
         self.triggers: dict[str, Document] = {}
+        self.products: dict[str, Document] = {}
         self.dead_letters: Counter[str] = Counter()
         self.changes: Counter[str] = Counter()
         """by kind: created, updated, merged, …"""
         self.told: Counter[str] = Counter()
         """trigger records by status"""
+        self.fired: Counter[str] = Counter()
+        """triggers fired by family"""
         self.redirects = 0
 
     @property
@@ -51,6 +56,8 @@ class Outcome:
             self._profile(key, document)
         elif topic == "identities":
             _put(self.identities, key, document)
+        elif topic == "products":
+            _put(self.products, key, document)
         elif document is None:
             return
         elif topic == "profile-changes":
@@ -67,6 +74,8 @@ class Outcome:
 
     def _trigger(self, record: Document) -> None:
         self.told[record["status"]] += 1
+        if record["status"] == "fired":
+            self.fired[record["family"]] += 1
         before = self.triggers.get(record["trigger_id"])
         if before is None or record["revision"] > before["revision"]:
             self.triggers[record["trigger_id"]] = record
@@ -89,6 +98,7 @@ def differences(one: Outcome, other: Outcome) -> dict[str, list[str]]:
         "persons": _differing(one.identities, other.identities, ("key",)),
         "profiles": _differing(_active(one), _active(other), NOT_COMPARED),
         "triggers": _differing(_statements(one), _statements(other), ()),
+        "products": _differing(_goods(one), _goods(other), ("key",)),
         "dead letters": _differing(_counted(one.dead_letters), _counted(other.dead_letters), ()),
     }
 
@@ -115,6 +125,14 @@ def _active(outcome: Outcome) -> dict[str, Document]:
 
 def _statements(outcome: Outcome) -> dict[str, Document]:
     return {key: {name: record[name] for name in TRIGGER} for key, record in outcome.triggers.items()}
+
+
+def _goods(outcome: Outcome) -> dict[str, Document]:
+    """Lifts are as of the last look at a product, once a day."""
+    return {
+        sku: product | {name: [(one["sku"], one["orders"]) for one in product[name]] for name in LISTS}
+        for sku, product in outcome.products.items()
+    }
 
 
 def _counted(counts: Mapping[str, int]) -> dict[str, Document]:

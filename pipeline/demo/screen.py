@@ -40,8 +40,23 @@ def figures(outcome: Outcome) -> dict[str, str]:
         "merges": f"{outcome.changes['merged']:,}",
         "redirects": f"{outcome.redirects:,}",
         "triggers": _counts(outcome.told, ("fired", "retracted", "recovered", "suppressed")),
+        "fired": _counts(outcome.fired, sorted(outcome.fired)) or "none",
+        "products": _products(outcome),
         "dead letters": _counts(outcome.dead_letters, sorted(outcome.dead_letters)) or "none",
     }
+
+
+def _products(outcome: Outcome) -> str:
+    """How many there are, and the two bought together most often."""
+    pairs = [
+        (one["orders"], product["sku"], one["sku"])
+        for product in outcome.products.values()
+        for one in product["bought_together"][:1]
+    ]
+    often = min(pairs, default=None, key=lambda pair: (-pair[0], *pair[1:]))
+    if often is None:
+        return f"{len(outcome.products):,}"
+    return f"{len(outcome.products):,}, most often together: {often[1]} and {often[2]} ({often[0]} orders)"
 
 
 def _counts(counts: Mapping[str, int], names: tuple[str, ...] | list[str]) -> str:

@@ -8,6 +8,7 @@ Nothing here knows how touchpoints are read: the sample is input, written by han
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import NamedTuple
 
 from pipeline.core import times
@@ -15,6 +16,7 @@ from pipeline.sample.arrival import Arrival, arrivals
 from pipeline.sample.people import SHOWCASE as SHOWCASE
 from pipeline.sample.people import WINDOW_END as WINDOW_END
 from pipeline.sample.people import WINDOW_START as WINDOW_START
+from pipeline.sample.shelf import shelf
 from pipeline.sample.stories import journeys
 from pipeline.sample.wire import encode, key_of
 
@@ -32,13 +34,19 @@ class SampleRecord(NamedTuple):
 
 
 def generate(
-    seed: int = 1, shoppers: int = 1_500, touchpoints: int = 20_000, *, cloudevents_only: bool = False
+    seed: int = 1,
+    shoppers: int = 1_500,
+    touchpoints: int = 20_000,
+    *,
+    cloudevents_only: bool = False,
+    wares: bool = True,
 ) -> Iterator[SampleRecord]:
-    """About `touchpoints` touchpoints of about `shoppers` shoppers, in the order in which they were received.
+    """About `touchpoints` touchpoints of about `shoppers` shoppers and, with `wares`, facts about what is sold, in the
+    order in which they were received.
 
     A request of a dialect is one record with several touchpoints. With `cloudevents_only` there are no such requests
     and nothing that a reader refuses."""
-    events = journeys(seed, shoppers, touchpoints)
+    events = chain(journeys(seed, shoppers, touchpoints), shelf(seed, touchpoints if wares else 0))
     for arrival in arrivals(events, seed, clean=cloudevents_only):
         yield _record(arrival)
 

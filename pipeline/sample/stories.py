@@ -203,6 +203,7 @@ def wishes(who: Shopper) -> None:
     visit = register(web(who).view(3))
     visit.say("wishlist.item_added", items=visit._items([(product, 1) for product in visit.seen[:2]]))
     visit.say("wishlist.item_removed", items=visit._items([(visit.seen[0], 1)]))
+    visit.say("stock.subscribed", items=visit._items([(product, 1) for product in visit.seen[1:]]))
     size = {"sku": "SKU-1-3", "category": "Shoes", "size": "42"}
     for _ in range(2):
         visit.say("size.recorded", items=[size])

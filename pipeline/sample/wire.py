@@ -45,7 +45,9 @@ def encode(tracker: str, events: list[Event], received: int) -> bytes:
 
 
 def key_of(event: Event) -> bytes:
-    """What a producer keys by: the strongest identifier that it knows, as it knows it."""
+    """What a producer keys by: the strongest identifier that it knows, as it knows it, or else the SKU."""
+    if not event.ids:
+        return str(event.data["items"][0]["sku"]).encode()
     type, value = event.ids[0]
     return f"{type}:{value}".encode()
 
