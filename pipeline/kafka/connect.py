@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import logging
 import re
+import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
@@ -21,6 +22,8 @@ PATIENCE_S = 60.0
 WAIT_S = 2.0
 """For the first answer; a connection under way is not broken off when it is over."""
 WAIT_MAX_S = 8.0
+REACH_S = 3.0
+"""For a connection to an address that a broker gives for itself."""
 
 VARYING = re.compile(r"^\S+/(bootstrap|\d+): | \(after \d+ms in state .*$")
 """Parts of librdkafka's messages that differ from try to try, or repeat the address."""
@@ -31,6 +34,7 @@ HINTS = (
     ("certificate", "SELVEDGE_KAFKA_SSL_CA_LOCATION must name the authority of these brokers"),
     ("authentication failed", "check SELVEDGE_KAFKA_SASL_USERNAME, _PASSWORD and _MECHANISM"),
     ("mechanism", "SELVEDGE_KAFKA_SASL_MECHANISM must be one that the brokers have enabled"),
+    ("not supported by broker", "SELVEDGE_BROKERS must name brokers' listeners, not those of controllers"),
     ("failed to resolve", "check the names in SELVEDGE_BROKERS"),
     ("disconnected", "SELVEDGE_KAFKA_SECURITY_PROTOCOL must be that of the brokers' listener"),
     ("transport failure", "SELVEDGE_KAFKA_SECURITY_PROTOCOL must be that of the brokers' listener"),
@@ -56,8 +60,9 @@ def connect(settings: Settings, tell: Tell, patience_s: float = PATIENCE_S) -> A
     while True:
         pause = min(time.monotonic() + wait, end)
         try:
-            admin.list_topics(timeout=max(0.1, pause - time.monotonic()))
-            return admin
+            reason = _unreachable(admin.list_topics(timeout=max(0.1, pause - time.monotonic())).brokers.values())
+            if not reason:
+                return admin
         except KafkaException as error:
             admin.poll(0)
             reason = _explained(settings, reasons[-1] if reasons else error.args[0].str())
@@ -69,6 +74,22 @@ def connect(settings: Settings, tell: Tell, patience_s: float = PATIENCE_S) -> A
             tell(f"no answer from {settings.brokers}: {reason}; trying for another {left:.0f} s")
             told = reason
         wait = min(2 * wait, WAIT_MAX_S)
+
+
+def _unreachable(brokers: Iterable[Any]) -> str:
+    """What is wrong with the addresses that brokers give for themselves; empty if one of them can be reached."""
+    wrong = ""
+    for broker in brokers:
+        try:
+            socket.create_connection((broker.host, broker.port), REACH_S).close()
+            return ""
+        except OSError as error:
+            why = error.strerror or str(error)
+            wrong = (
+                f"the brokers answer, but say that they are at {broker.host}:{broker.port}, which is not reached from "
+                f"here ({why}): see their advertised.listeners"
+            )
+    return wrong
 
 
 def _explained(settings: Settings, reason: str) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import socket
 import threading
 from contextlib import ExitStack
+from types import SimpleNamespace
 
 import pytest
 
-from pipeline.kafka.connect import BrokerAbsent, connect
+from pipeline.kafka.connect import BrokerAbsent, _unreachable, connect
 from pipeline.settings import Settings
 
 
@@ -63,6 +64,14 @@ def test_a_broker_that_comes_up_late_is_found(embedded: str) -> None:
         assert "selvedge.touchpoints" in admin.list_topics(timeout=10).topics
     assert len(told) == 1
     assert told[0].startswith(f"no answer from 127.0.0.1:{port}: ")
+
+
+def test_brokers_that_give_addresses_which_cannot_be_reached_are_named(embedded: str) -> None:
+    host, _, port = embedded.partition(":")
+    here, nowhere = SimpleNamespace(host=host, port=int(port)), SimpleNamespace(host="127.0.0.1", port=free_port())
+    assert _unreachable([nowhere, here]) == _unreachable([]) == ""
+    assert f"say that they are at 127.0.0.1:{nowhere.port}" in _unreachable([nowhere])
+    assert "advertised.listeners" in _unreachable([nowhere])
 
 
 def test_patience_ends_with_the_address_the_reason_and_the_time() -> None:
