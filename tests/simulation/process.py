@@ -242,7 +242,11 @@ class Process:
         """What the group has decided; it may be known later than the next decision, but not after it."""
         if self.round == round:
             granted = [TP(self.settings.topic(name), shard) for name in SOURCES for shard in shards]
-            self.loop.call_soon(self.owner.grant, granted)
+            self.loop.call_soon(self._grant, granted, round)
+
+    def _grant(self, granted: list[TP], round: int) -> None:
+        if self.round == round:
+            self.owner.grant(granted)
 
     def rejoin(self) -> None:
         """The group has gone on without this process, and now it hears of that."""
