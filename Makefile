@@ -22,7 +22,7 @@ check: $(DEV)  ## style, types, imports
 simulate: $(DEV)  ## SEEDS=2000 (or FIRST:LAST) simulated worlds with faults against the oracle, and histories of triggers
 	@$(BIN)/python -m tests.simulation.runner simulate "$(SEEDS)"
 	@$(BIN)/python -m tests.laws.triggers "$(SEEDS)"
-mutants: $(DEV)  ## mistakes planted in the protocol and the rules of triggers, and the first seed that finds each
+mutants: $(DEV)  ## mistakes planted in the protocol and the rules of triggers, and what finds each
 	@$(BIN)/python -m tests.simulation.runner mutants "$(SEEDS)"
 	@$(BIN)/python -m tests.laws.trigger_mutants "$(SEEDS)"
 bench: $(DEV)  ## throughput against Faust as one would write it, on a real Kafka
