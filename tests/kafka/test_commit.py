@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from types import SimpleNamespace
-from typing import Any
+from unittest.mock import patch
 
 from pipeline.core.effects import Effects, Output
+from pipeline.core.group import Group
+from pipeline.core.identifiers import Registry
+from pipeline.core.policy import Policy
+from pipeline.dialects import Reader
+from pipeline.kafka import committer as committers
+from pipeline.kafka.assembly import assemble
 from pipeline.kafka.blocks import Block
-from pipeline.kafka.clock import RecordClock, Report, Sight
+from pipeline.kafka.clock import Report
 from pipeline.kafka.committer import Committer
 from pipeline.kafka.dead_letters import DeadLetter
 from pipeline.kafka.epoch import Epoch, Work
@@ -20,7 +25,7 @@ from pipeline.settings import Settings
 from tests.simulation import calm
 from tests.simulation.calm import Calm
 
-SETTINGS = Settings(shards=2)
+SETTINGS = Settings(shards=2, clock="record")
 WORK = Work(
     Effects(
         outputs=[Output("profiles", "p1", b"{}", "e1", 0)],
@@ -49,36 +54,41 @@ def visible(host: Calm) -> int:
     return sum(len(one.read(0, 100)[0]) for topic in host.broker.topics.values() for one in topic)
 
 
+def worker() -> tuple[Owner, Committer]:
+    """The parts of a worker, as in production, on the broker in memory."""
+    registry = Registry(Policy(), shards=SETTINGS.shards)
+    outside = Calm(calm.broker(SETTINGS)).outside
+    return assemble(SETTINGS, registry, lambda: Group(registry, "record"), Reader(registry), Stats(), outside, "worker")
+
+
+def fails(reason: BaseException) -> None:
+    """In place of the end of the process."""
+    raise reason
+
+
+@patch.object(committers, "fail_stop", fails)
 def test_a_report_is_heard_of_once_what_it_says_is_committed() -> None:
     """Mail of an epoch under way is not in the log yet: who looked at the logs would think it handled."""
-    heard = []
+    _, committer = worker()
+    perform, heard = committer._epochs.perform, []
 
-    class Epochs:
-        def perform(self, work: Work) -> float:
-            heard.append(dict(clock.reports))
-            assert work.progress
-            return 0.0
+    def performed(work: Work) -> float:
+        assert work.progress
+        heard.append(dict(committer.clock.reports))
+        return perform(work)
 
-    clock = RecordClock(1)
-    core: Any = SimpleNamespace(next_due=None, drain=lambda now, caught_up_to: Effects())
-    intake: Any = SimpleNamespace(pending=0, take=lambda rejected: [])
-    committer = Committer(core, intake, Epochs(), None, clock, Stats(), None, lambda: 0)
+    committer._epochs.perform = performed
     committer.own({0: Lease(0, 1, Position(5, 0, received=9))})
-    clock.saw({0: Sight(1, 9, 5, 5, 0, 0)}, [8, *[0] * 6])
     asyncio.run(committer.epoch())
-    assert heard == [{}] and clock.reports[0].received == 9
+    assert heard == [{}] and committer.clock.reports[0].received == 9
 
 
 def test_a_block_of_an_earlier_lease_is_passed_over() -> None:
     """It was fetched before the shard was given up; what was between may never have been read."""
-    folded: list[str] = []
-    intake: Any = SimpleNamespace(
-        touchpoints=lambda lease, records, start, end: folded.append("touchpoints"), mail=None, pending=0
-    )
-    committer: Any = SimpleNamespace(leases={0: Lease(0, 2, Position(5, 0))})
-    owner = Owner(SETTINGS, None, intake, committer, None, Stats())
+    owner, committer = worker()
+    committer.own({0: Lease(0, 2, Position(5, 0))})
     topic = SETTINGS.topic("touchpoints")
     asyncio.run(owner.read(Block(topic, 0, 1, 9, 12, [])))
-    assert not folded
+    assert committer.leases[0].position.touchpoints == 5
     asyncio.run(owner.read(Block(topic, 0, 2, 5, 9, [])))
-    assert folded == ["touchpoints"]
+    assert committer.leases[0].position.touchpoints == 9
