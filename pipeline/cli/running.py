@@ -68,9 +68,15 @@ def topics() -> None:
 @with_settings
 def topics_plan(settings: Settings) -> int:
     """Show what `apply` would change; exit status 3 if that is anything."""
-    from pipeline.kafka.topics import plan
+    from pipeline.kafka.topics import chosen, plan
 
-    differences = _with_brokers(settings, plan)
+    def looked_at(settings: Settings, admin: AdminClient) -> list[Difference]:
+        found = plan(settings, admin)
+        for line in chosen(settings, admin):
+            click.echo(line)
+        return found
+
+    differences = _with_brokers(settings, looked_at)
     tell(differences, "the topics are as wanted")
     return DIFFERENT if differences else 0
 

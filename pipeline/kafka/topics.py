@@ -38,12 +38,16 @@ ENVELOPE_BYTES_MAX = 65_536
 REQUEST_S = 30.0
 DONE_S = 30.0
 
-AT_LEAST = ("max.message.bytes", "min.insync.replicas", "retention.ms")
+AT_LEAST = ("max.message.bytes", "min.insync.replicas", "retention.ms", "min.compaction.lag.ms")
 """Held settings that an operator may raise."""
+AT_MOST = ("max.compaction.lag.ms",)
+"""Held settings that an operator may lower."""
 DELETE = {"cleanup.policy": "delete"}
 COMPACT = {"cleanup.policy": "compact"}
-COMPACTED_WITHIN = {"max.compaction.lag.ms": str(7 * DAY_MS), "min.compaction.lag.ms": "60000"}
-"""A minute for those who follow every version; and what was erased is gone from the disks within a week."""
+COMPACT_WITHIN = COMPACT | {"max.compaction.lag.ms": str(7 * DAY_MS)}
+"""What was erased is gone from the disks within a week."""
+FOLLOWED = COMPACT_WITHIN | {"min.compaction.lag.ms": "60000"}
+"""And there is a minute for those who follow every version."""
 
 
 @dataclass(frozen=True)
@@ -67,18 +71,18 @@ def _kept(days: int) -> dict[str, str]:
 
 TABLE: tuple[Topic, ...] = (
     Topic("touchpoints", DELETE, _kept(30), fixed=True),
-    Topic("profiles", COMPACT, COMPACTED_WITHIN),
-    Topic("identities", COMPACT, COMPACTED_WITHIN),
+    Topic("profiles", FOLLOWED),
+    Topic("identities", FOLLOWED),
     Topic("profile-changes", DELETE, _kept(30)),
     Topic("triggers", DELETE, _kept(30)),
-    Topic("products", COMPACT, COMPACTED_WITHIN),
+    Topic("products", FOLLOWED),
     Topic("dead-letters", DELETE, _kept(30)),
     Topic("access-reports", DELETE, _kept(7)),
     Topic("mail", DELETE, _kept(30), fixed=True),
-    Topic("state", COMPACT, {"max.compaction.lag.ms": str(7 * DAY_MS), "segment.bytes": "134217728"}, fixed=True),
+    Topic("state", COMPACT_WITHIN, {"segment.bytes": "134217728"}, fixed=True),
     Topic("progress", COMPACT, {"segment.bytes": "16777216"}, single=True),
 )
-REDUCED = Topic("profiles.NAME", COMPACT, COMPACTED_WITHIN)
+REDUCED = Topic("profiles.NAME", FOLLOWED)
 """What each reduced topic of a policy must be."""
 
 
@@ -140,6 +144,20 @@ def plan(settings: Settings, admin: AdminClient | None = None) -> list[Differenc
         else:
             differences.append(Difference(name, "topic", None, _described(topic, settings)))
     return differences
+
+
+def chosen(settings: Settings, admin: AdminClient) -> list[str]:
+    """What an operator has set otherwise than topics are made with, and may have: how long data are kept."""
+    metadata = _metadata(admin).topics
+    there = [topic for topic in table(settings) if settings.topic(topic.name) in metadata]
+    real = _real_settings(admin, [settings.topic(topic.name) for topic in there])
+    return [
+        f"{settings.topic(topic.name)}: {setting} is {found}, topics are made with {first}; left as it is"
+        for topic in there
+        for setting, first in topic.first.items()
+        if setting not in _held(topic, settings, real.get(settings.topic("touchpoints"), {}))
+        and (found := real[settings.topic(topic.name)].get(setting)) != first
+    ]
 
 
 def apply(settings: Settings, admin: AdminClient | None = None) -> list[Difference]:
@@ -283,9 +301,9 @@ def _of_settings(name: str, held: Mapping[str, str], real: Mapping[str, str], re
 
 
 def _satisfied(setting: str, real: str | None, wanted: str) -> bool:
-    if real is None or setting not in AT_LEAST:
+    if real is None or setting not in AT_LEAST + AT_MOST:
         return real == wanted
-    return _size(real) >= _size(wanted)
+    return _size(real) <= _size(wanted) if setting in AT_MOST else _size(real) >= _size(wanted)
 
 
 def _size(text: str) -> float:

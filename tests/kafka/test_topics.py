@@ -82,6 +82,24 @@ def test_what_is_held_is_restored_and_what_is_the_operators_stays(settings: Sett
     assert config(admin, triggers)["retention.ms"] == "1000000"
 
 
+def test_drift_of_compaction_is_shown_and_restored_and_what_was_chosen_is_told(
+    settings: Settings, admin: AdminClient
+) -> None:
+    apply(settings)
+    profiles, state, triggers = (settings.topic(name) for name in ("profiles", "state", "triggers"))
+    change(admin, profiles, {"min.compaction.lag.ms": "0", "max.compaction.lag.ms": "9999999999"})
+    change(admin, state, {"max.compaction.lag.ms": "3600000", "min.insync.replicas": "1"})
+    change(admin, triggers, {"retention.ms": "1000000"})
+    assert {str(one) for one in plan(settings)} == {
+        f"{profiles}: min.compaction.lag.ms is 0, wanted 60000",
+        f"{profiles}: max.compaction.lag.ms is 9999999999, wanted 604800000",
+    }
+    told = f"{triggers}: retention.ms is 1000000, topics are made with 2592000000; left as it is"
+    assert topics.chosen(settings, admin) == [told]
+    apply(settings)
+    assert plan(settings) == [] and topics.chosen(settings, admin) == [told]
+
+
 @pytest.mark.parametrize("retention_ms", ["7776000000", "-1"])
 def test_mail_is_kept_as_long_as_touchpoints_whatever_the_operator_chose(
     settings: Settings, admin: AdminClient, retention_ms: str
