@@ -1,6 +1,6 @@
 # Needs make and Python 3.11 or newer. PYTHON=/path/to/python3 chooses another one for .venv.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check simulate mutants bench cost timers deploy undeploy fmt schemas lock clean
+.PHONY: help demo test check simulate mutants bench cost timers lateness deploy undeploy fmt schemas lock clean
 
 BIN := .venv/bin
 RUN := .venv/.runtime
@@ -31,6 +31,8 @@ cost: $(DEV)  ## what identity costs: conflicts, hubs and late links; a large co
 	@$(BIN)/python -m benchmarks.identity $(ARGS)
 timers: $(DEV)  ## what a million pending deadlines cost while they are waited for, and 10,000 due at once
 	@$(BIN)/python -m benchmarks.timers $(ARGS)
+lateness: $(DEV)  ## how late triggers fire on a worker under half its load, on a real Kafka
+	@$(BIN)/python -m benchmarks.lateness $(ARGS)
 audit: $(DEV)  ## known weaknesses, static analysis, licences, list of parts (out/audit)
 	@BIN=$(BIN) sh deploy/audit.sh
 pin-images:  ## writes the digests of base images into deploy/ (needs Docker and a registry)

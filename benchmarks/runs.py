@@ -89,10 +89,12 @@ CONTESTANTS = (
 
 
 @contextmanager
-def topics(brokers: str, figures: Path) -> Iterator[Settings]:
+def topics(brokers: str, figures: Path, policy: Path | None = None) -> Iterator[Settings]:
     """Settings with topics of their own, deleted afterwards."""
     prefix = f"bench-{uuid.uuid4().hex[:8]}"
-    settings = Settings(brokers=brokers, prefix=prefix, shards=SHARDS, replication=1, stats_file=figures)
+    settings = Settings(
+        brokers=brokers, prefix=prefix, shards=SHARDS, replication=1, stats_file=figures, policy_path=policy
+    )
     apply(settings)
     admin = AdminClient({"bootstrap.servers": brokers})
     for made in admin.create_topics([NewTopic(f"{prefix}.faust-profiles", SHARDS, 1)]).values():
@@ -105,9 +107,9 @@ def topics(brokers: str, figures: Path) -> Iterator[Settings]:
             deleted.exception()
 
 
-def backlog(contestant: Contestant, brokers: str, records: Sequence[SampleRecord]) -> Run:
+def backlog(contestant: Contestant, brokers: str, records: Sequence[SampleRecord], policy: Path | None = None) -> Run:
     """The topic is full before the contestant starts."""
-    with tempfile.TemporaryDirectory() as name, topics(brokers, Path(name) / "figures.json") as settings:
+    with tempfile.TemporaryDirectory() as name, topics(brokers, Path(name) / "figures.json", policy) as settings:
         sender = Sender(settings)
         for record in records:
             sender.send(record)

@@ -277,6 +277,8 @@ def _check(policy: Policy, given: dict[str, Any]) -> None:
         raise Wrong("fewer in 7 days than in 24 hours", f"{triggers.cap_24h} or more", ("triggers", "cap_7d"))
     if triggers.max_hold < triggers.grace:
         raise Wrong("shorter than triggers.grace", "triggers.grace or longer", ("triggers", "max_hold"))
+    if triggers.max_age < triggers.grace + triggers.max_hold:
+        raise Wrong("what is held would be too old", "triggers.grace + max_hold or longer", ("triggers", "max_age"))
     for segment in triggers.exclude_segments:
         if segment not in profile.segments:
             reason = f"{segment} is no segment"

@@ -120,6 +120,7 @@ def test_a_type_that_is_made_unique_loses_its_default_limit() -> None:
         ('[triggers]\ncart_delay = "31d"', "triggers.cart_delay", 2),
         ('[triggers]\nsteps = ["24h", "0m"]', "triggers.steps", 2),
         ('[triggers]\nmax_hold = "1m"', "triggers.max_hold", 2),
+        ('[triggers]\nmax_age = "16m"', "triggers.max_age", 2),
         ('[triggers]\nwishlist_delay = "30d"', "triggers.wishlist_delay", 2),
         ('[triggers]\nbrowse_delay = "720h"', "triggers.browse_delay", 2),
         ('[triggers]\nepisode_expiry = "6d"', "triggers.episode_expiry", 2),

@@ -28,6 +28,8 @@ from tests.published import Published
 
 END = 3000
 BACKLOG = 400
+MOVED = 12
+"""Carts of persons whose root goes from shard to shard before the deadline, and after the trigger fired."""
 
 
 class Sent(NamedTuple):
@@ -80,6 +82,12 @@ def script() -> Script:
     for number in range(20):
         who = f"cookie:s17-{number} email:s17-{number}@example.com"
         told.add(400 + number, who, f"s17-{number}", partition=number % 4)
+    for number in range(MOVED):
+        mail, card = f"email:moved-{number}@example.com", f"loyalty:M-{number}"
+        told.add(500 + number, f"cookie:moved-{number} {mail}", f"moved-{number}", partition=number % 4)
+        told.tell(530, f"cookie:moved-{number} {card}", "identity.observed", partition=(number + 1) % 4)
+        told.tell(540, f"device:moved-{number} {mail}", "identity.observed", partition=(number + 2) % 4)
+        told.tell(900, f"{card} customer:{number % 3}-{number}", "identity.observed", partition=number % 4)
     for partition in range(4):
         told.tell(END, f"cookie:end-{partition}", "page.viewed", partition=partition)
     return told
@@ -139,7 +147,9 @@ def test_late_sales_merges_a_partition_far_behind_and_a_kill(fleet: Fleet) -> No
         "s4-2": [("fired", None), ("retracted", "late_purchase")],
         "s6": [("fired", None), ("retracted", "identity_merge")],
         **{f"s17-{number}": [("fired", None)] for number in range(20)},
+        **{f"moved-{number}": [("fired", None)] for number in range(MOVED)},
     }
+    assert {one["deadline_at"] for one in expected.triggers if "moved" in one["cart"]["cart_id"]} == {clock(600)}
     behind = [one for one in told.sent if one.partition == 3 and one.received < 0]
     ahead = [one for one in told.sent if one not in behind]
     send(fleet, ahead[: len(ahead) // 2])
