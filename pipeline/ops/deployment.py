@@ -20,13 +20,18 @@ PRIVATE = 0o600
 
 
 class Deployment(msgspec.Struct, frozen=True):
-    """version: of the package, so that an upgrade differs. config: the TOML file with settings, if there is one."""
+    """version: of the package, so that an upgrade differs. config: the TOML file with settings, if there is one. Its
+    repr names the variables and shows no value, since passwords may be among them."""
 
     workers: int
     environment: dict[str, str]
     directory: str
     version: str
     config: str | None = None
+
+    def __repr__(self) -> str:
+        named = ", ".join(self.environment)
+        return f"Deployment({self.workers} workers of {self.version} in {self.directory}, {self.config}, {named})"
 
 
 class WorkerStatus(msgspec.Struct):

@@ -20,7 +20,7 @@ from pipeline.kafka import metrics
 from pipeline.kafka.acls import roles
 from pipeline.kafka.stats import Lag, Replicas, Stats
 from pipeline.ops import strimzi, units
-from pipeline.ops.deployment import Deployment
+from pipeline.ops.deployment import Deployment, Status, read_deployment, write_deployment, write_status
 from pipeline.ops.host import Host, wanted
 from pipeline.ops.steps import DeployFailed, perform
 from pipeline.ops.targets import choose, compose, kubernetes
@@ -269,6 +269,16 @@ def test_units_are_such_that_systemd_takes_them(tmp_path: Path) -> None:
     )
     complaints = [line for line in done.stderr.splitlines() if "selvedge-worker" in line]
     assert complaints == []
+
+
+def test_no_secret_is_in_the_repr_of_a_deployment_nor_can_others_read_its_files(tmp_path: Path) -> None:
+    wanted = Deployment(1, {"SELVEDGE_KAFKA_SASL_PASSWORD": "canary"}, "/", "1")
+    status = Status(os.getpid(), wanted, [])
+    assert "SELVEDGE_KAFKA_SASL_PASSWORD" in repr(status) and "canary" not in repr(status)
+    write_deployment(tmp_path, wanted)
+    write_status(tmp_path, status)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
+    assert read_deployment(tmp_path) == wanted
 
 
 def test_a_value_of_several_lines_is_refused_for_systemd(tmp_path: Path) -> None:
