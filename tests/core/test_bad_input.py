@@ -10,11 +10,13 @@ import pytest
 from pipeline.core.identifiers import Registry
 from pipeline.core.policy import load
 from pipeline.core.replay import replay
+from pipeline.core.times import parse
 from pipeline.core.touchpoint import Rejected, Touchpoint
 from pipeline.dialects import Reader
 
 REGISTRY = Registry(load("[bounds]\ntouchpoint_bytes = 4000000"))
 NOON = "2026-03-01T12:00:00Z"
+LATER = parse("2026-03-01T18:00:00Z")
 Document = dict[str, Any]
 
 
@@ -75,7 +77,8 @@ def test_money_that_is_not_money_refuses_the_touchpoint_whole(money: Any) -> Non
 
 
 @pytest.mark.parametrize(
-    "type", ["cart.item_added", "cart.snapshot", "order.placed", "list.shared", "store.item_scanned"]
+    "type",
+    ["cart.item_added", "cart.snapshot", "order.placed", "order.returned", "list.shared", "store.item_scanned"],
 )
 def test_negative_quantities_refuse_the_touchpoint_whole(type: str) -> None:
     (found,) = read(event(type, items=[line(quantity=-1)], order=order(), list={"id": "l"}))
@@ -123,6 +126,18 @@ def test_an_order_id_used_by_two_persons_is_an_order_of_each_and_one_order_when_
         b'{"type": "email", "value": "1@x.de"}, {"type": "email", "value": "2@x.de"}',
     )
     assert profile(*emails, both)["commerce"]["ltv"] == "30.00"
+
+
+def test_a_stock_subscription_for_an_unknown_sku_waits_and_is_news_once_the_sku_is_there() -> None:
+    asked = event("stock.subscribed", 0, items=[{"sku": "NOSUCH"}])
+    assert profile(asked)["lineage"]["touchpoints"] == 1, "asking is nothing but a touchpoint"
+    facts = [event("stock.changed", minute, items=[{"sku": "NOSUCH", "stock": n}]) for minute, n in ((5, 0), (9, 4))]
+    facts = [fact.replace(b'{"identifiers": [{"type": "customer", "value": "C-1"}], ', b"{") for fact in facts]
+    for told, expected in ((facts[:1], set()), (facts, {"back_in_stock"})):
+        outputs = replay([one for one in read(asked, *told) if isinstance(one, Touchpoint)], REGISTRY, LATER)
+        records = [json.loads(one.value or b"") for one in outputs if one.topic == "triggers"]
+        assert {one["family"] for one in records} == expected
+        assert [one.key for one in outputs if one.topic == "products"] == ["NOSUCH"]
 
 
 MANY = [line(f"S-{n:05}") for n in range(10_000)]
