@@ -92,7 +92,7 @@ class Erasing:
             self._post(message.sent_to(parent))
             return
         seat = self._roots.seat(root)
-        seat.claims[message.subject] = Claim(message.kind, message.event, message.time)
+        seat.claims[message.subject] = Claim(message.kind, message.event, message.time, message.trace)
         self._roots.seats.put(root, seat)
         self._roots.claimed.add(root)
         self._roots.mark(root, root, "", True)

@@ -136,6 +136,7 @@ class Group:
                         touchpoint.source,
                         touchpoint.time,
                         touchpoint.received,
+                        touchpoint.trace,
                     )
                 )
 

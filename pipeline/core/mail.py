@@ -93,7 +93,7 @@ class Point(Message, frozen=True):
 
 class Request(Message, frozen=True):
     """Somebody's right is claimed for the person of `subject`; the request climbs to the root. kind: the type of the
-    touchpoint `event` that claims it, at that time, from that source."""
+    touchpoint `event` that claims it, at that time, from that source, under that trace."""
 
     subject: Id
     kind: str
@@ -101,6 +101,7 @@ class Request(Message, frozen=True):
     source: str
     time: int
     received: int
+    trace: str | None = None
 
     def sent_to(self, name: Id) -> Request:
         return msgspec.structs.replace(self, to=name)

@@ -46,6 +46,8 @@ class Privacy:
     ) -> None:
         self._registry, self._roots, self._fragment_of = registry, roots, fragment_of
         self._post, self._out, self._count = post, out, count
+        self._trace: str | None = None
+        """Of the request that is being answered."""
 
     def serve(self, root: Id, grouped: Grouping, now: int) -> None:
         """Answers the requests that wait at a root. grouped: its persons as they are."""
@@ -59,11 +61,16 @@ class Privacy:
             group = grouped.group_of.get(subject) or PersonIds((subject,), (), subject, False, False, 0)
             if group.owner in erased:
                 continue
+            self._trace = claim.trace
             if claim.kind == ACCESS:
                 self._answer(group, claim, now)
             elif claim.kind == ERASURE:
                 erased.add(group.owner)
                 self._erase(root, group, claim, now)
+        self._trace = None
+
+    def _say(self, output: Output) -> None:
+        self._out(output if self._trace is None else output._replace(trace=self._trace))
 
     def withdraw(self, names: Iterable[Id], now: int) -> tuple[int, int]:
         """Takes back all that was published for identifiers that belong to nobody any more: how many triggers and
@@ -81,12 +88,12 @@ class Privacy:
         registry = self._registry
         key = key_of_row(name, seat.shown, registry) if seat.profile_id else None
         if key is not None:
-            self._out(Output("identities", key, None, f"{key}@erased", now))
+            self._say(Output("identities", key, None, f"{key}@erased", now))
         document = bool(seat.target)
         if document:
             profile_id = registry.profile_id(name)
             for topic in registry.policy.publish.profile_topics:
-                self._out(Output(topic, profile_id, None, f"{profile_id}:{seat.revision}:erased", now))
+                self._say(Output(topic, profile_id, None, f"{profile_id}:{seat.revision}:erased", now))
         self._roots.seats.put(
             name,
             Seat(
@@ -131,7 +138,7 @@ class Privacy:
         }
         self._count(f"triggers.{told.family}.retracted")
         event = f"{told.trigger_id}:{told.revision + 1}"
-        self._out(Output("triggers", told.episode_id, _json(record), event, now))
+        self._say(Output("triggers", told.episode_id, _json(record), event, now))
 
     def _erase(self, root: Id, group: PersonIds, claim: Claim, now: int) -> None:
         registry = self._registry
@@ -179,7 +186,7 @@ class Privacy:
             "erased": {"request": claim.event, **counts},
         }
         self._count("erased")
-        self._out(Output("profile-changes", profile_id, _json(row), f"{profile_id}:{seat.revision}:erased", now))
+        self._say(Output("profile-changes", profile_id, _json(row), f"{profile_id}:{seat.revision}:erased", now))
 
     def _answer(self, group: PersonIds, claim: Claim, now: int) -> None:
         seats = [self._roots.seat(name) for name in group.ids]
@@ -189,7 +196,7 @@ class Privacy:
             **held_about(self._registry, group, self._fragments(group), seats, now),
         }
         self._count("access_answered")
-        self._out(Output("access-reports", claim.event, _json(row), f"{claim.event}:{group.owner}", now))
+        self._say(Output("access-reports", claim.event, _json(row), f"{claim.event}:{group.owner}", now))
 
     def _fragments(self, group: PersonIds) -> list[Fragment]:
         return [found for name in group.anchors if (found := self._fragment_of(name)) is not None]

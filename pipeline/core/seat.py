@@ -21,12 +21,13 @@ CARTS, CLAIMS = 1, 2
 
 
 class Claim(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """A privacy request that waits until its subject's person is known. kind, event, time: type, id and
-    time of the touchpoint."""
+    """A privacy request that waits until its subject's person is known. kind, event, time, trace: type, id, time and
+    trace of the touchpoint."""
 
     kind: str
     event: str
     time: int
+    trace: str | None = None
 
 
 class Seat(msgspec.Struct, array_like=True, gc=False):

@@ -43,7 +43,7 @@ PARAMETERS: Final = {
 _TEXT: Final = {"type": "string"}
 _CLOUD_EVENT: Final = ("ce_id", "ce_source", "ce_specversion", "ce_time", "ce_type", "content-type")
 _TRACE: Final = dict.fromkeys(("traceparent", "tracestate", "ce_traceparent", "ce_tracestate"), _TEXT)
-_TRACED: Final = ("profiles", "identities", "profile-changes", "triggers")
+_TRACED: Final = ("profiles", "identities", "profile-changes", "triggers", "access-reports")
 """What a touchpoint causes carries its trace."""
 _ERRORS: Final = ("topic", "partition", "offset", "connector.name", "task.id", "stage")
 

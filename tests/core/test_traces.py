@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.core.effects import Output
+from pipeline.core.events import ACCESS, ERASURE
 from pipeline.core.facts.traces import TRACES_KEPT, newest_trace, note_trace
 from pipeline.core.fragment import Fragment
 from pipeline.core.identifiers import Registry
@@ -73,6 +74,22 @@ def test_a_trigger_carries_the_trace_of_the_newest_touchpoint_since_the_cart_cha
     untraced = [history[0], msgspec.structs.replace(history[1], trace=None), history[2]]
     [fired] = [one for one in published(untraced, 1, 700) if one.topic == "triggers"]
     assert fired.trace is None and json.loads(fired.value or b"")["cart"]["cart_id"] == "cart-1"
+
+
+def test_what_a_privacy_request_withdraws_and_answers_carries_its_trace() -> None:
+    history = [
+        touchpoint("a", 0, ids=(CUSTOMER, COOKIE)),
+        touchpoint("ask", 5, ACCESS, ids=(COOKIE,), trace=traced(1)),
+        touchpoint("go", 10, ERASURE, ids=(COOKIE,), trace=traced(2)),
+        touchpoint("other", 15, ids=(LOYALTY,)),
+    ]
+    for shards in (1, 8):
+        outputs = published(history, shards)
+        assert said(outputs, "access-reports") == [traced(1)]
+        withdrawn = [output for output in outputs if output.value is None or b'"erased"' in output.value]
+        assert {output.topic for output in withdrawn} == {"identities", "profiles", "profile-changes"}
+        assert {output.trace for output in withdrawn} == {traced(2)}
+        assert said(outputs, "profiles")[-1] is None
 
 
 @given(histories(), st.integers(1, 3), st.integers(1, 8))
