@@ -37,12 +37,12 @@ def choose(environ: Mapping[str, str]) -> tuple[Target, str]:
 
 def compose(*, stop: bool = False, delete_data: bool = False) -> list[Step]:
     """Brokers, workers, Prometheus and Grafana on this machine's Docker engine."""
-    _needs("docker", "info", otherwise="no Docker engine answers; start one, or choose TARGET=host or kubernetes")
     here = FILES / "compose"
     docker = ["docker", "compose"]
     if stop:
-        return [command([*docker, "down", *(["--volumes"] if delete_data else [])], here)]
+        return [ENGINE, command([*docker, "down", *(["--volumes"] if delete_data else [])], here)]
     return [
+        ENGINE,
         command(["sh", "secrets.sh"], here),
         command([*docker, "up", "--detach", "--build", "--wait"], here),
     ]
@@ -54,23 +54,24 @@ def kubernetes(overlay: str, *, stop: bool = False, delete_data: bool = False) -
     if not directory.is_dir():
         known = ", ".join(sorted(path.name for path in directory.parent.iterdir()))
         raise DeployFailed(f"there is no overlay {overlay}; there are: {known}")
-    _needs(
-        "kubectl", "get", "--raw", "/readyz", otherwise="kubectl reaches no cluster; see: kubectl config get-contexts"
-    )
     kubectl = ["kubectl", "--namespace", "selvedge"]
     if stop and delete_data:
-        return [command(["kubectl", "delete", "--ignore-not-found", "-k", str(directory)], directory)]
+        return [CLUSTER, command(["kubectl", "delete", "--ignore-not-found", "-k", str(directory)], directory)]
     if stop:
-        return [command([*kubectl, "delete", "--ignore-not-found", KINDS, "-l", LABEL], directory)]
+        return [CLUSTER, command([*kubectl, "delete", "--ignore-not-found", KINDS, "-l", LABEL], directory)]
     return [
+        CLUSTER,
         command(["kubectl", "apply", "-k", str(directory)], directory),
         command([*kubectl, "rollout", "status", "statefulset/selvedge-worker", "--timeout=15m"], directory),
     ]
 
 
-def _needs(*words: str, otherwise: str) -> None:
-    if not _answers(*words):
-        raise DeployFailed(otherwise)
+def _needs(says: str, *words: str, otherwise: str) -> Step:
+    def take() -> None:
+        if not _answers(*words):
+            raise DeployFailed(otherwise)
+
+    return Step(says, take)
 
 
 def _answers(*words: str) -> bool:
@@ -80,3 +81,13 @@ def _answers(*words: str) -> bool:
         return subprocess.run(words, capture_output=True, timeout=ANSWER_S, env=dict(os.environ)).returncode == 0
     except subprocess.TimeoutExpired:
         return False
+
+
+ENGINE = _needs(
+    "make sure that a Docker engine answers",
+    *("docker", "info"),
+    otherwise="no Docker engine answers; start one, or choose TARGET=host or kubernetes",
+)
+CLUSTER = _needs(
+    "make sure that kubectl reaches a cluster", *("kubectl", "get", "--raw", "/readyz"), otherwise=NO_CLUSTER
+)

@@ -299,18 +299,23 @@ def test_the_target_is_what_is_here_and_the_reason_is_said(monkeypatch: pytest.M
 def test_plans_of_compose_and_kubernetes_tell_the_commands_and_run_none(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    unheard: list[str] = []
+    perform([*compose(), *kubernetes("existing")], unheard.append, plan=True)
+    assert unheard[0] == "would make sure that a Docker engine answers" and len(unheard) == 6
     with pytest.raises(DeployFailed, match="no Docker engine answers"):
-        monkeypatch.setenv("PATH", str(tmp_path))
-        compose()
+        perform(compose(), unheard.append, plan=False)
+    with pytest.raises(DeployFailed, match="kubectl reaches no cluster"):
+        perform(kubernetes("existing"), unheard.append, plan=False)
     for tool in ("kubectl", "docker"):
         (tmp_path / tool).write_text('#!/bin/sh\ncase "$1" in info|get) exit 0;; esac\nexit 9\n')
         (tmp_path / tool).chmod(0o755)
     said: list[str] = []
     for steps in (compose(), compose(stop=True), kubernetes("strimzi"), kubernetes("existing", stop=True)):
         perform(steps, said.append, plan=True)
-    assert said[1] == "would run docker compose up --detach --build --wait"
-    assert said[2] == "would run docker compose down"
-    assert all(line.startswith("would run ") for line in said) and not any("--volumes" in line for line in said)
+    assert said[2] == "would run docker compose up --detach --build --wait"
+    assert said[4] == "would run docker compose down"
+    assert all(line.startswith("would ") for line in said) and not any("--volumes" in line for line in said)
     with pytest.raises(DeployFailed, match="there is no overlay x; there are: existing, strimzi"):
         kubernetes("x")
     with pytest.raises(DeployFailed, match=r"kubectl apply -k .* ended with status 9"):
