@@ -70,12 +70,18 @@ class Owner:
         self.outdated = asyncio.Event()
 
     def grant(self, partitions: Collection[TP]) -> None:
-        """These partitions are assigned: the takeover of their shards begins."""
+        """These partitions are assigned: the takeover of their shards begins. Being told again of what is owned changes
+        nothing; whatever else is owned must have been withdrawn before."""
         if self._takeover is None or self._takeover.done():
             try:
                 shards = self._whole(partitions)
             except Stop as stop:
                 fail_stop(stop)
+            owned = sorted(self._committer.leases)
+            if owned == shards != []:
+                return
+            if owned:
+                fail_stop(f"shards {shards} are assigned, but {owned} have not been withdrawn")
             self._withdrawn = threading.Event()
             self._stats.assigned, self._stats.recovering = True, dict.fromkeys(shards, (0, 0))
             self._takeover = asyncio.create_task(self._guarded(shards, self._withdrawn))

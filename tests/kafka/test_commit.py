@@ -5,20 +5,26 @@ from __future__ import annotations
 import asyncio
 from unittest.mock import patch
 
+import pytest
+from faust.types import TP
+
 from pipeline.core.effects import Effects, Output
 from pipeline.core.group import Group
 from pipeline.core.identifiers import Registry
 from pipeline.core.policy import Policy
 from pipeline.dialects import Reader
 from pipeline.kafka import committer as committers
+from pipeline.kafka import owner as owners
 from pipeline.kafka.assembly import assemble
 from pipeline.kafka.blocks import Block
 from pipeline.kafka.clock import Report
 from pipeline.kafka.committer import Committer
 from pipeline.kafka.dead_letters import DeadLetter
 from pipeline.kafka.epoch import Epoch, Work
+from pipeline.kafka.failstop import Stop
 from pipeline.kafka.intake import Lease
 from pipeline.kafka.owner import Owner
+from pipeline.kafka.recovery import SOURCES
 from pipeline.kafka.state import Position
 from pipeline.kafka.stats import Stats
 from pipeline.settings import Settings
@@ -61,9 +67,9 @@ def worker() -> tuple[Owner, Committer]:
     return assemble(SETTINGS, registry, lambda: Group(registry, "record"), Reader(registry), Stats(), outside, "worker")
 
 
-def fails(reason: BaseException) -> None:
+def fails(reason: str | BaseException) -> None:
     """In place of the end of the process."""
-    raise reason
+    raise Stop(reason) if isinstance(reason, str) else reason
 
 
 @patch.object(committers, "fail_stop", fails)
@@ -92,3 +98,18 @@ def test_a_block_of_an_earlier_lease_is_passed_over() -> None:
     assert committer.leases[0].position.touchpoints == 5
     asyncio.run(owner.read(Block(topic, 0, 2, 5, 9, [])))
     assert committer.leases[0].position.touchpoints == 9
+
+
+@patch.object(owners, "fail_stop", fails)
+def test_an_assignment_while_shards_are_owned_is_the_same_one_or_an_error() -> None:
+    """A takeover of what is owned would leave effects in memory that the log has already."""
+    owner, committer = worker()
+    committer.own({0: Lease(0, 1, Position(5, 0))})
+    owner.grant(assigned(0))
+    assert owner._takeover is None
+    with pytest.raises(Stop, match=r"shards \[0, 1\] are assigned, but \[0\] have not been withdrawn"):
+        owner.grant(assigned(0, 1))
+
+
+def assigned(*shards: int) -> list[TP]:
+    return [TP(SETTINGS.topic(name), shard) for name in SOURCES for shard in shards]
