@@ -8,7 +8,7 @@ profile at a time of its own. Reduced topics get the same documents with fewer b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -100,7 +100,7 @@ class Publisher:
         """Publishes the identities rows and redirects that follow from the grouping, and says what moved."""
         registry = self._registry
         profile_id = registry.profile_id(group.owner)
-        move, trace = Move(), self._trace(group)
+        move, trace = Move(), self._trace(group, filter(None, map(self._fragment_of, group.anchors)))
         for name in group.ids:
             seat = self._seat_of(name)
             first, plain = since.get(name, 0), self._plain(group, name)
@@ -141,7 +141,7 @@ class Publisher:
         fade = sooner(seen.next_fade, kept.deeds.next_fade)
         change = sooner(seen.next_change, kept.deeds.next_change)
         seat.due, seat.changes = 0, sooner(change, fade and self._faded(person.profile_id, fade)) or 0
-        trace = self._trace(group)
+        trace = self._trace(group, person.fragments)
         if trace is not None:
             seat.traced = span_of(trace)
         self._put(group.owner, seat)
@@ -160,9 +160,8 @@ class Publisher:
                 self._document(topic, person.profile_id, seat.revision, seen.updated_at, some, now, trace)
         self._change(person.profile_id, seat.revision, kind, [name for name in BLOCKS if name in changed], now, trace)
 
-    def _trace(self, group: PersonIds) -> str | None:
+    def _trace(self, group: PersonIds, fragments: Iterable[Fragment]) -> str | None:
         """That of the person's newest traced touchpoint, unless an earlier document came of it."""
-        fragments = (fragment for name in group.anchors if (fragment := self._fragment_of(name)) is not None)
         trace = newest_trace(fragments)
         return None if trace is None or span_of(trace) == self._seat_of(group.owner).traced else trace
 

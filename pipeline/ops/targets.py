@@ -20,7 +20,11 @@ FILES = Path(__file__).resolve().parents[2] / "deploy"
 ANSWER_S = 20
 NO_CLUSTER = "kubectl reaches no cluster; see: kubectl config get-contexts"
 LABEL = "app.kubernetes.io/name=selvedge"
-KINDS = "statefulset,service,configmap,poddisruptionbudget,networkpolicy,serviceaccount,job"
+KINDS = (
+    "scaledobjects.keda.sh,triggerauthentications.keda.sh,"
+    "statefulset,service,configmap,poddisruptionbudget,networkpolicy,serviceaccount,job"
+)
+"""All of the base: KEDA is there, or it could not have been applied."""
 
 
 def choose(environ: Mapping[str, str]) -> tuple[Target, str]:
