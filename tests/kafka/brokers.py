@@ -46,6 +46,10 @@ POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
       <groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{VERSION}</version>
     </dependency>
     <dependency>
+      <groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>{VERSION}</version>
+      <exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions>
+    </dependency>
+    <dependency>
       <groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId>
       <version>{LOG_BINDING_VERSION}</version>
     </dependency>
@@ -143,6 +147,15 @@ def start(listeners: Sequence[str] = (PLAIN,), settings: Mapping[str, str] | Non
         broker.close()
         raise
     return broker
+
+
+def tool(name: str) -> list[str] | None:
+    """The command line of one of Kafka's own commands (a class), before its arguments; None: it cannot be had."""
+    try:
+        runner = _java()
+    except Unavailable:
+        return None
+    return [*runner.command, name] if any(_jars().glob("kafka-tools-*.jar")) else None
 
 
 def shared(session: int) -> str:
