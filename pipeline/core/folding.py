@@ -21,7 +21,7 @@ from pipeline.core.fragment import Fragment, Sighting, ids_of, set_key
 from pipeline.core.fragment_rows import received_before, rows_of
 from pipeline.core.hints import Hints
 from pipeline.core.identifiers import Registry
-from pipeline.core.mail import Link, Mail, Offer, Report, Shared
+from pipeline.core.mail import EVERYBODY, Link, Mail, Offer, Recount, Report, Shared
 from pipeline.core.timers import earlier
 from pipeline.core.times import SECOND
 from pipeline.core.touchpoint import Id, Touchpoint
@@ -272,18 +272,32 @@ class Folding:
             self.put_identity(fragment)
 
     def review(self) -> None:
-        """Judges by a new policy who is shared. Where more was seen than is kept, a hub stays one."""
+        """Judges by a new policy who is shared. Where more weaker identifiers were seen than are kept, a hub stays one;
+        where more anchors were, it is none until they are counted again."""
+        doubtful: list[Id] = []
         for name in self._index.suspects():
             node, fragment = self._index.node(name), self.fragments.get(name)
             since = earlier(self._index.crowded_since(node), self._wide(node.fan, fragment))
-            all_known = len(node.anchors) <= ANCHORS_KEPT and (fragment is None or "rest" not in fragment.dropped)
-            if since == node.hub or not (since or all_known):
+            all_weaker = fragment is None or "rest" not in fragment.dropped
+            if since == node.hub or not (since or all_weaker):
                 continue
+            if not since and len(node.anchors) > ANCHORS_KEPT:
+                doubtful.append(name)
             self._index.judge(node, since)
             if not since and fragment is not None:
                 fragment.hub = 0
                 self.put_identity(fragment)
                 self._tell(fragment, count_only=False)
+        if doubtful:
+            self._post(Recount(EVERYBODY, doubtful))
+
+    def recount(self, message: Recount) -> None:
+        for fragment in self.fragments.all():
+            seen = [hub for hub in message.hubs if hub in fragment.shared]
+            if seen:
+                since = weaker_since(fragment)
+                for hub in seen:
+                    self._post(Link(hub, fragment.id, since[hub], _first_seen(fragment, hub), bool(fragment.hub)))
 
     def _wide(self, fan: int, fragment: Fragment | None) -> int:
         """When an anchor was seen with too many weaker identifiers; 0: never."""
@@ -298,3 +312,9 @@ class Folding:
         self._changed.setdefault(fragment.id, "")
         self._regroup.add(fragment.id)
         self._judged.add(fragment.id)
+
+
+def _first_seen(fragment: Fragment, name: Id) -> int:
+    """When an identifier was first seen with the anchor."""
+    times = [sighting.first for key, sighting in fragment.sets.items() if name in ids_of(key)]
+    return min([*times, *(seen.first for met, seen in fragment.rest.items() if met == name)])

@@ -156,10 +156,10 @@ class Group:
         self._shards[shard].folding.urgent = True
 
     def receive(self, shard: int, message: bytes) -> None:
-        """A message read from a shard's mail partition. What is for every shard is for all shards here at once, so that
-        no short-cut among them overtakes it."""
+        """A message read from a shard's mail partition. Who is suppressed or no more is so for all shards here at once,
+        so that no short-cut among them overtakes it."""
         read = mail.decode(message)
-        for number in self._shards if read.to == EVERYBODY else (shard,):
+        for number in self._shards if isinstance(read, (Suppress, Lift)) else (shard,):
             self._local.append((number, read))
 
     def drain(self, now: int, caught_up_to: int) -> Effects:

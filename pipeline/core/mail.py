@@ -48,6 +48,13 @@ class Shared(Message, frozen=True):
     turn: int = 0
 
 
+class Recount(Message, frozen=True):
+    """To every shard: who has seen one of these hubs links it again, as a new policy counts more anchors than are kept
+    of it."""
+
+    hubs: list[Id]
+
+
 class Unite(Message, frozen=True):
     """The clusters of `to` and `smaller` ≺ `to` become one."""
 
@@ -226,6 +233,7 @@ Mail = (
     Touch
     | Link
     | Shared
+    | Recount
     | Unite
     | Adopt
     | Arrived

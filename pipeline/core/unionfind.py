@@ -118,7 +118,7 @@ class Index:
             self.nodes.put(name, node)
         if len(anchors) > self._degree(name):
             self._crowd(node, anchor)
-        elif node.hub:
+        elif node.hub or node.turn:
             self._post(Shared(anchor, name, node.hub, node.turn))
         if not message.count_only and (not node.hub or message.received < node.hub):
             self._join(name, anchor)

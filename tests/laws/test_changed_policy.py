@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -84,3 +85,15 @@ def test_an_erasure_withdraws_the_rows_as_the_old_policy_showed_them() -> None:
     assert len(kept.published.identities) == 2 and device not in kept.published.identities
     kept.run(Registry(policy("plain")), [touchpoint("e-2", 1, "privacy.erasure_requested", ids=(customer,))], UNTIL)
     assert not kept.published.identities and not kept.published.profiles
+
+
+@pytest.mark.parametrize("number", [1, 3])
+@pytest.mark.parametrize(("before", "after"), [(5, 200), (5, 110), (200, 5), (120, 125)])
+def test_a_hub_of_more_anchors_than_are_kept_is_counted_again(before: int, after: int, number: int) -> None:
+    till = Id("device:till")
+    history = [touchpoint(f"e-{n}", n, ids=(Id(f"customer:C-{n}"), till)) for n in range(130)]
+    old, new = (Registry(load(f"[identity]\nhub_degree = {degree}\n"), shards=number) for degree in (before, after))
+    kept = Deployment(number)
+    kept.run(old, history[:125], UNTIL)
+    kept.run(new, history[125:], UNTIL)
+    same(kept.published, Published(replay(history, new, UNTIL)))
