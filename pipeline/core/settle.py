@@ -215,17 +215,15 @@ class Settler:
 
     def _refresh(self, root: Id, grouped: Grouping, cause: Cause, now: int, caught_up_to: int) -> None:
         """Nobody joined or left: the persons whose facts changed or whose time has come are viewed."""
-        touched = {
+        heard = {
             grouped.group_of[name].owner: event for name, event in cause.events.items() if name in grouped.group_of
         }
-        if cause.due:
-            owners = [group.owner for group in self._due(grouped.groups, now, caught_up_to)]
-            touched = dict.fromkeys(owners, "") | touched
-        groups = [grouped.group_of[owner] for owner in touched]
+        due = self._due(grouped.groups, now, caught_up_to) if cause.due else ()
+        groups = [grouped.group_of[owner] for owner in dict.fromkeys([*(group.owner for group in due), *heard])]
         if self._documents:
             for group in groups:
-                kind = Kind("updated", touched[group.owner] or "sweep")
-                self._publisher.document(group, kind, now)
+                if group.owner in heard or self._is_shown_anew(group, now):
+                    self._publisher.document(group, Kind("updated", heard.get(group.owner) or "sweep"), now)
         if cause.due or self._concerns_triggers(root, cause, now):
             self._triggers(root, groups, (), cause.judge, now, caught_up_to)
         if cause.due:
@@ -252,8 +250,9 @@ class Settler:
             self._publish(touched, cluster, cause, now)
         elif self._documents:
             for group in touched:
-                event = next(filter(None, map(cause.events.get, group.ids)), "sweep")
-                self._publisher.document(group, Kind("updated", event), now)
+                if not cause.events.keys().isdisjoint(group.ids) or self._is_shown_anew(group, now):
+                    event = next(filter(None, map(cause.events.get, group.ids)), "sweep")
+                    self._publisher.document(group, Kind("updated", event), now)
         if self._clock is not Clock.RECORD:
             self._triggers(root, touched, moved, changed or cause.judge, now, caught_up_to)
         elif root in self._roots.ripe:
@@ -468,6 +467,10 @@ class Settler:
 
     def _is_due(self, group: PersonIds, now: int) -> bool:
         return any(0 < time <= now for name in group.ids for time in _times(self._seat(name)))
+
+    def _is_shown_anew(self, group: PersonIds, now: int) -> bool:
+        """Whether the time of its document has come, not only that of its triggers."""
+        return any(0 < time <= now for seat in map(self._seat, group.ids) for time in (seat.due, seat.changes))
 
     def _due(self, groups: Iterable[PersonIds], now: int, caught_up_to: int) -> list[PersonIds]:
         return [group for group in groups if self._is_due(group, now) or self._judge.is_read(group.ids, caught_up_to)]
