@@ -97,14 +97,6 @@ class Published:
             if document["status"] == "active"
         }
 
-    def products_without_lift(self) -> dict[str, Document]:
-        """Lifts depend on orders of other SKUs, too, and are as of some time of late."""
-        lists = ("bought_together", "viewed_then_bought")
-        return {
-            sku: product | {name: [(one["sku"], one["orders"]) for one in product[name]] for name in lists}
-            for sku, product in self.products.items()
-        }
-
     def broken_redirects(self) -> list[Document]:
         """Redirects that do not lead to an active profile in one hop."""
         active = self.documents().keys()

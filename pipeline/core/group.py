@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 
 from pipeline.core import mail, state
+from pipeline.core.catalogue.products import Pace
 from pipeline.core.catalogue.said import announced
 from pipeline.core.cause import Watched
 from pipeline.core.effects import Effects, Output
@@ -213,7 +214,7 @@ class Group:
         due = 0
         for shard in self._shards.values():
             due = earlier(due, earlier(shard.roots.timers.next(), shard.folding.next_alarm))
-            due = earlier(due, shard.catalogue.products.timers.next())
+            due = earlier(due, shard.catalogue.products.next)
         return due or None
 
     @property
@@ -280,8 +281,14 @@ class Group:
         self._effects.rejected.append(rejected)
 
     def _publish_products(self, now: int, *, last: bool = False) -> None:
-        for shard in self._shards.values():
-            shard.catalogue.products.publish(now, self._out, self._orders_of, last=last)
+        products = [shard.catalogue.products for shard in self._shards.values()]
+        rests = not self._touched and not any(one.changed for one in products)
+        pace = Pace.STEADY if self._clock is Clock.WALL else Pace.REST if rests else Pace.BUSY
+        if any(one.news for one in products):
+            for one in products:
+                one.review_lifts()
+        for one in products:
+            one.publish(now, self._out, self._orders_of, pace, last=last)
 
     def _orders_of(self, sku: str) -> int | None:
         shard = self._shards.get(self._registry.home(Id(sku)))

@@ -1,7 +1,7 @@
 """What a consumer of the output topics knows, and where two consumers differ.
 
 Equal are: the persons (identities rows), the profiles (active documents without NOT_COMPARED), the triggers (latest
-status, reason, family, step and deadline of each), the products without lifts, the dead letters by reason. Histories of
+status, reason, family, step and deadline of each), the products, the dead letters by reason. Histories of
 records may differ.
 """
 
@@ -18,7 +18,6 @@ Document = dict[str, Any]
 NOT_COMPARED = ("revision", "as_of", "updated_at", "triggers", "key")
 TRIGGER = ("status", "reason", "family", "step", "deadline_at")
 TOPICS = ("profiles", "identities", "profile-changes", "triggers", "products", "dead-letters")
-LISTS = ("bought_together", "viewed_then_bought")
 REASON = "__connect.errors.exception.class.name"
 EXAMPLES_MAX = 3
 
@@ -98,7 +97,7 @@ def differences(one: Outcome, other: Outcome) -> dict[str, list[str]]:
         "persons": _differing(one.identities, other.identities, ("key",)),
         "profiles": _differing(_active(one), _active(other), NOT_COMPARED),
         "triggers": _differing(_statements(one), _statements(other), ()),
-        "products": _differing(_goods(one), _goods(other), ("key",)),
+        "products": _differing(one.products, other.products, ("key",)),
         "dead letters": _differing(_counted(one.dead_letters), _counted(other.dead_letters), ()),
     }
 
@@ -125,14 +124,6 @@ def _active(outcome: Outcome) -> dict[str, Document]:
 
 def _statements(outcome: Outcome) -> dict[str, Document]:
     return {key: {name: record[name] for name in TRIGGER} for key, record in outcome.triggers.items()}
-
-
-def _goods(outcome: Outcome) -> dict[str, Document]:
-    """Lifts are as of the last look at a product, once a day."""
-    return {
-        sku: product | {name: [(one["sku"], one["orders"]) for one in product[name]] for name in LISTS}
-        for sku, product in outcome.products.items()
-    }
 
 
 def _counted(counts: Mapping[str, int]) -> dict[str, Document]:

@@ -186,6 +186,22 @@ def test_a_product_is_published_once_per_interval_and_complete_in_the_end() -> N
     assert Published(outputs).products["A"]["price"] == "41.00"
 
 
+def test_on_a_clock_that_stands_still_nothing_waits_for_it() -> None:
+    group, seen = Group(Registry(load('[publish]\nmin_interval = "10s"')), "record"), Published()
+    group.add(0)
+    for number in range(3):
+        tp = fact(f"p{number}", number / 60, "A", price=str(9 - number))
+        group.touch(0, tp)
+        for output in group.drain(tp.received, tp.received).outputs:
+            seen.take(output)
+    assert seen.products["A"]["price"] == "9.00"
+    assert group.next_due is not None and group.next_due <= tp.received
+    for output in group.drain(tp.received, tp.received).outputs:
+        seen.take(output)
+    assert seen.products["A"]["price"] == "7.00"
+    assert group.next_due is None or group.next_due > tp.received
+
+
 def test_an_order_of_ten_thousand_lines_is_bounded() -> None:
     long = bought("o1", 0, " ".join(f"S{number}" for number in range(10_000)), store=S12)
     known = products([long])

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
@@ -16,7 +15,6 @@ from pipeline.core.effects import Output
 from pipeline.core.identifiers import PUBLIC_KEY, Registry
 from pipeline.core.policy import load
 from pipeline.core.replay import Replay
-from pipeline.core.times import HOUR, text
 from pipeline.core.touchpoint import Touchpoint
 from pipeline.dialects import Reader
 from pipeline.sample import SampleRecord, generate
@@ -25,7 +23,7 @@ from tests.kafka.eventually import eventually
 from tests.kafka.fleet import Fleet, Record
 from tests.published import Published
 
-TOPICS = ("profiles", "identities", "profile-changes", "triggers")
+TOPICS = ("profiles", "identities", "profile-changes", "triggers", "products")
 SAMPLE = list(generate(seed=7, shoppers=300, touchpoints=4_000))
 Part = Sequence[SampleRecord]
 
@@ -64,31 +62,17 @@ def parts(count: int) -> list[Part]:
 
 @pytest.fixture(scope="module")
 def replayed() -> dict[str, Any]:
-    return said(*replay_of(SAMPLE))
-
-
-def replay_of(records: Part) -> tuple[Published, Counter[str]]:
     registry = Registry(load(""), PUBLIC_KEY)
     reader, published = Reader(registry), Published()
     replay, refused = Replay(registry, published.take), Counter[str]()
-    for one in records:
+    for one in SAMPLE:
         for found in reader.read(one.value, one.received, list(one.headers)):
             if isinstance(found, Touchpoint):
                 replay.touch(found)
             else:
                 refused[found.code] += 1
     replay.finish()
-    return published, refused
-
-
-def passing(after: int, hours: Sequence[int]) -> Iterator[SampleRecord]:
-    """Somebody looks at a page so many hours after a time: the clock goes on."""
-    for hour in hours:
-        time = after + hour * HOUR
-        data = {"identifiers": [{"type": "cookie", "value": "clock"}]}
-        event = {"specversion": "1.0", "id": f"clock-{hour}", "source": "web/shop", "type": "page.viewed"}
-        value = msgspec.json.encode(event | {"time": text(time), "recordedtime": text(time), "data": data})
-        yield SampleRecord(time, b"cookie:clock", value, ())
+    return said(published, refused)
 
 
 def live(fleet: Fleet) -> dict[str, Any]:
@@ -115,6 +99,7 @@ def said(published: Published, refused: Counter[str]) -> dict[str, Any]:
         "profile ids": published.profile_ids(),
         "profiles": published.documents(),
         "triggers": published.latest_triggers(),
+        "products": published.products,
         "dead letters": refused,
     }
 
@@ -143,21 +128,6 @@ def test_a_backlog_read_by_two_workers(fleet: Fleet, replayed: dict[str, Any]) -
     fleet.start(), fleet.start()
     await_same(fleet, replayed)
     assert [worker.stop() for worker in fleet.workers] == [0, 0]
-
-
-def test_products_of_two_workers_are_those_of_a_replay_once_a_sweep_has_passed(fleet: Fleet) -> None:
-    sample, *_ = parts(3)
-    send(fleet, sample)
-    fleet.start(), fleet.start()
-    eventually(lambda: fleet.shared(2))
-    later = list(passing(sample[-1].received, (2, 27, 28, 52, 53)))
-    for one in later:
-        send(fleet, [one])
-        eventually(lambda now=one.received: all(w.stats["idle"] and w.stats["now"] >= now for w in fleet.workers), 90)
-    published = Published(output("products", record) for record in fleet.records("products"))
-    expected, _ = replay_of([*sample, *later])
-    assert published.products == expected.products
-    assert any(one["lift"] for product in published.products.values() for one in product["bought_together"])
 
 
 def test_five_kills_under_load(fleet: Fleet, replayed: dict[str, Any]) -> None:

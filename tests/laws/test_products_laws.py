@@ -1,6 +1,7 @@
 """Products are a function of the set of touchpoints and the time, whoever owns which shard of how many.
 
-Once nothing comes any more and a sweep has passed, what workers published is what `replay` says at that time.
+Once nothing comes any more, what workers published is what `replay` says: at once on the clock of records, which then
+stands still, and after a minute or two on that of the wall.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core.catalogue.products import Products
+from pipeline.core.catalogue.products import LOOKED_AT, Products
 from pipeline.core.catalogue.totals import TOLD_AGAIN
 from pipeline.core.effects import Output
 from pipeline.core.group import Group
@@ -20,7 +21,7 @@ from pipeline.core.identifiers import Registry
 from pipeline.core.mail import Answer, Ask, decode
 from pipeline.core.policy import load
 from pipeline.core.replay import replay
-from pipeline.core.times import DAY, HOUR, MINUTE
+from pipeline.core.times import SECOND
 from pipeline.core.touchpoint import Id, Touchpoint
 from tests.core.test_products import bought, fact, said, viewed, wished
 from tests.deployment import Deployment
@@ -28,8 +29,11 @@ from tests.published import Published
 
 SKUS = "ABCDEFGH"
 BUYERS = (Id("loyalty:L-1"), Id("customer:C-1"), Id("cookie:c-1"), Id("cookie:c-2"))
-SWEEPS = [TOLD_AGAIN, *(hours * HOUR for hours in (3, 25, 26, 50, 51, 75))]
-"""When the clock looks again after the last touchpoint: numbers are told, SKUs look at them within a day."""
+REST = {
+    "record": [0] * 5,
+    "wall": [n * SECOND + told * TOLD_AGAIN for told in range(3) for n in range(len(SKUS) // LOOKED_AT + 3)],
+}
+"""When workers look again after the last touchpoint: numbers are told, then all SKUs looked at."""
 
 basket = st.lists(st.sampled_from(SKUS), min_size=1, max_size=4, unique=True).map(" ".join)
 steps = st.one_of(
@@ -57,26 +61,28 @@ def made(number: int, step: tuple[str, str, int]) -> Touchpoint:
     return said(id, f"order.{act.rstrip('e')}{'led' if act == 'cancel' else 'ed'}", number, who, skus=skus, order=order)
 
 
-def dealt_to(workers: int, turn: int, registry: Registry, kept: Deployment) -> list[Group]:
+def dealt_to(workers: int, turn: int, registry: Registry, kept: Deployment, clock: str = "record") -> list[Group]:
     """Every shard has an owner; each time another one."""
     owned = [[shard for shard in range(registry.shards) if (shard + turn) % workers == one] for one in range(workers)]
-    return [kept.worker(registry, shards=shards) for shards in owned if shards]
+    return [kept.worker(registry, clock, shards) for shards in owned if shards]
 
 
-def live(touchpoints: Sequence[Touchpoint], shards: int, workers: int, moves: set[int]) -> tuple[Published, int]:
+def live(
+    touchpoints: Sequence[Touchpoint], shards: int, workers: int, moves: set[int], kind: str = "record"
+) -> tuple[Published, int]:
     """What workers publish that hand shards on at some of the touchpoints, and the time when they have come to rest."""
     registry, kept = Registry(load(""), shards=shards), Deployment(shards)
-    groups, clock = dealt_to(workers, 0, registry, kept), 0
+    groups, clock = dealt_to(workers, 0, registry, kept, kind), 0
     for number, tp in enumerate(touchpoints):
         if number in moves:
-            groups = dealt_to(workers, number, registry, kept)
+            groups = dealt_to(workers, number, registry, kept, kind)
         shard = registry.home(tp.ids[0] if tp.ids else Id("anywhere"))
         next(group for group in groups if shard in group.shards).touch(shard, tp)
         clock = max(clock, tp.received)
         kept.settle(groups, clock)
-    for passed in SWEEPS:
+    for passed in REST[kind]:
         kept.settle(groups, clock + passed)
-    return kept.published, clock + SWEEPS[-1]
+    return kept.published, clock + REST[kind][-1]
 
 
 @settings(max_examples=40)
@@ -85,12 +91,13 @@ def live(touchpoints: Sequence[Touchpoint], shards: int, workers: int, moves: se
     st.sampled_from((1, 3, 8)),
     st.integers(1, 3),
     st.sets(st.integers(0, 29), max_size=3),
+    st.sampled_from(sorted(REST)),
 )
 def test_however_many_shards_and_workers_products_are_those_of_a_replay(
-    told: list[tuple[str, str, int]], shards: int, workers: int, moves: set[int]
+    told: list[tuple[str, str, int]], shards: int, workers: int, moves: set[int], clock: str
 ) -> None:
     touchpoints = [made(number, step) for number, step in enumerate(told)]
-    published, until = live(touchpoints, shards, workers, moves)
+    published, until = live(touchpoints, shards, workers, moves, clock)
     for number in (1, shards):
         alone = Published(replay(touchpoints, Registry(load(""), shards=number), until))
         assert published.products == alone.products
@@ -100,21 +107,22 @@ def busy_shop() -> list[Touchpoint]:
     return [bought(f"o{n}", n, " ".join({SKUS[n % 8], SKUS[n * 3 % 8], SKUS[n * 5 % 8]})) for n in range(240)]
 
 
-def test_how_often_an_sku_was_bought_is_told_once_an_hour_to_each_shard_that_asked() -> None:
+def test_how_often_an_sku_was_bought_is_told_once_a_minute_to_each_shard_that_asked() -> None:
     registry, kept = Registry(load(""), shards=4), Deployment(4)
-    groups = dealt_to(2, 0, registry, kept)
+    groups = dealt_to(2, 0, registry, kept, "wall")
     sent: Counter[type] = Counter()
-    for tp in busy_shop():
-        shard = registry.home(tp.ids[0])
+    shop = busy_shop()
+    for number, tp in enumerate(shop):
+        clock, shard = shop[0].received + number * SECOND, registry.home(tp.ids[0])
         next(group for group in groups if shard in group.shards).touch(shard, tp)
         for group in groups:
-            effects = group.drain(tp.received, tp.received)
+            effects = group.drain(clock, clock)
             sent.update(type(decode(message)) for _, message in effects.mail)
             for to, message in effects.mail:
                 next(group for group in groups if to in group.shards).receive(to, message)
-    hours, names = 240 * MINUTE // HOUR, len(SKUS) + 1
+    minutes, names = len(shop) * SECOND // TOLD_AGAIN, len(SKUS) + 1
     assert 0 < sent[Ask] <= 2 * len(SKUS) * names, "each SKU asks until it is answered"
-    assert sent[Answer] - sent[Ask] <= (hours + 1) * names * 2, "two shards of the other worker may listen"
+    assert sent[Answer] - sent[Ask] <= (minutes + 1) * names * 2, "two shards of the other worker may listen"
 
 
 def test_old_news_that_arrives_late_does_not_replace_newer_news() -> None:
@@ -126,16 +134,30 @@ def test_old_news_that_arrives_late_does_not_replace_newer_news() -> None:
     assert products.totals.known("B", lambda _: None) == 20
 
 
-def test_a_product_that_nothing_happens_to_follows_the_orders_of_others_within_a_day() -> None:
-    group, outputs = Group(Registry(load("")), "record"), list[Output]()
+@pytest.mark.parametrize(("clock", "passed"), [("record", 0), ("wall", SECOND)])
+def test_a_product_that_nothing_happens_to_follows_the_orders_of_others_once_they_rest(clock: str, passed: int) -> None:
+    group, outputs = Group(Registry(load("")), clock), list[Output]()
     group.add(0)
     history = [bought("o1", 0, "A B"), *(bought(f"o{n}", n, "C D") for n in range(2, 12))]
     for tp in history:
         group.touch(0, tp)
         outputs += group.drain(tp.received, tp.received).outputs
-    for passed in (1, 2):
-        outputs += group.drain(tp.received + passed * DAY, tp.received + passed * DAY).outputs
+    while (due := group.next_due) is not None and due <= tp.received + passed:
+        outputs += group.drain(max(due, tp.received), tp.received).outputs
     assert Published(outputs).products["A"]["bought_together"] == [{"sku": "B", "orders": 1, "lift": 11.0}]
+
+
+def test_lifts_of_a_large_catalogue_are_looked_at_some_a_second() -> None:
+    group = Group(Registry(load("")), "wall")
+    group.add(0)
+    group.touch(0, bought("o1", 0, " ".join(f"S{n}" for n in range(50))))
+    start = bought("o1", 0, "A").received
+    group.drain(start, start)
+    group.touch(0, bought("o2", 1, "T U"))
+    seconds = [len(group.drain(start + n * SECOND, start).rows.get(0, {})) for n in range(60, 90)]
+    looked = [count for count in seconds[1:] if count]
+    assert len(looked) >= 50 // LOOKED_AT - 1 and max(looked) <= LOOKED_AT + 1
+    assert group.next_due is None or group.next_due > start + 90 * SECOND, "then all are right"
 
 
 @pytest.mark.parametrize("workers", [1, 2])

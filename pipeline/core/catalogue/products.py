@@ -1,8 +1,9 @@
 """The rows of SKUs at home at one shard, and the documents published of them.
 
 A document is published where it changed, at most once per `min_interval`. It changes without a fact of its own when a
-day leaves the window, and when orders of other SKUs move a lift: so each SKU is looked at once a day, at a time of its
-own. How many orders hold another SKU is known in `totals`.
+day leaves the window: each SKU is looked at then, at a time of its own; and when orders of other SKUs move a lift: then
+all are looked at in turn, LOOKED_AT a second. A clock of records may stand still for good: there all are looked at, and
+all that waits goes out, as soon as an epoch brings nothing new. How many orders hold another SKU is known in `totals`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from enum import Enum
+from typing import Final
 
 import msgspec
 import orjson
@@ -24,15 +27,29 @@ from pipeline.core.identifiers import Registry
 from pipeline.core.mail import Answer, Ask, Credit, Mail, Wished
 from pipeline.core.rows import Rows
 from pipeline.core.timers import Timers, earlier
-from pipeline.core.times import DAY, MINUTE
+from pipeline.core.times import DAY, MINUTE, SECOND
 from pipeline.core.touchpoint import Id
 
+LOOKED_AT: Final = 5
+"""SKUs in a second."""
 _WAKE = struct.Struct(">q")
+
+
+class Pace(Enum):
+    """steady: the clock goes on by itself, all are looked at in turn. busy, rest: it is one of records, which may stand
+    still; they are looked at when it rests."""
+
+    STEADY = 0
+    BUSY = 1
+    REST = 2
+
+
 _json = orjson.dumps
 
 
 class Products:
-    """`post` and `count` as of a shard."""
+    """`post` and `count` as of a shard. news: orders of some SKU changed, or became known here, since
+    this was asked."""
 
     def __init__(
         self, registry: Registry, post: Callable[[Mail], None], count: Callable[[str], None], *, durable: bool
@@ -42,6 +59,13 @@ class Products:
         self.rows: Rows[Product] = Rows(_encode, _decode, lambda sku: sku.encode(), durable=durable)
         self.totals = Totals(registry, post, durable=durable)
         self.timers = Timers()
+        self.news = False
+        self._moved = True
+        """Lifts may be others than when all were looked at, or something waits for a clock that may stand still."""
+        self._left: list[Id] = []
+        """SKUs that are still to be looked at in this turn."""
+        self._turn = 0
+        """When the next ones are; 0: nothing was published yet."""
         self._dirty: dict[Id, None] = {}
         self.handlers: dict[type, Callable[..., None]] = {
             Credit: self._credit,
@@ -69,6 +93,7 @@ class Products:
     def _credit(self, message: Credit) -> None:
         product = self.product(message.to)
         product.orders += message.orders
+        self.news |= message.orders != 0
         product.seen += message.seen
         for sku, by in message.together.items():
             product.together.add(sku, by)
@@ -89,36 +114,77 @@ class Products:
         self.rows.put(message.to, product)
 
     def _answer(self, message: Answer) -> None:
-        self.totals.take(message)
+        self.news |= self.totals.take(message)
         if message.asked:
             self.mark(self.product(message.to))
 
     # -- the end of an epoch -----------------------------------------------------------------------------------------
 
-    def publish(self, now: int, out: Callable[[Output], None], orders_of: OrdersOf, *, last: bool = False) -> None:
+    def review_lifts(self) -> None:
+        """Orders of some SKU changed, in whichever shard: all are to be looked at."""
+        self.news, self._moved = False, True
+
+    @property
+    def changed(self) -> bool:
+        """Whether something was learned of a product since they were published."""
+        return bool(self._dirty)
+
+    @property
+    def next(self) -> int:
+        """The next time at which there is something to do; 0: there is nothing."""
+        return earlier(self.timers.next(), self._turn if self._moved or self._left else 0)
+
+    def publish(
+        self, now: int, out: Callable[[Output], None], orders_of: OrdersOf, pace: Pace, *, last: bool = False
+    ) -> None:
         """Publishes the products that changed and are due. last: all of them are due now, and nobody is asked or told
         any more."""
         dirty, self._dirty = self._dirty, {}
-        for sku in dict.fromkeys((*dirty, *self.timers.due(now), *(self._names() if last else ()))):
+        at_once = last or (pace is Pace.REST and self._moved)
+        turn = self._names() if at_once else self._in_turn(now) if pace is Pace.STEADY else ()
+        if at_once:
+            self._moved = False
+        self._turn = self._turn or now if pace is Pace.STEADY else now
+        for sku in dict.fromkeys((*dirty, *self.timers.due(now), *turn)):
             product = self.product(sku)
+            before = (product.due, product.wake, product.digest, product.turn)
             due = product.published + self._registry.policy.publish.min_interval
-            if sku != ALL_ORDERS and now < due and not last:
+            if sku != ALL_ORDERS and now < due and not at_once:
                 product.due = due
+                self._moved |= pace is not Pace.STEADY
             else:
-                self._look(product, now, out, orders_of, last=last)
-            self.rows.put(sku, product)
+                self._look(product, now, out, orders_of, at_once=at_once, last=last)
+            if (product.due, product.wake, product.digest, product.turn) != before:
+                self.rows.put(sku, product)
             self.timers.arm(sku, product.next)
 
+    def _in_turn(self, now: int) -> list[Id]:
+        """Some of those to be looked at."""
+        if now < self._turn or not (self._moved or self._left):
+            return []
+        if not self._left:
+            self._left, self._moved = list(self._names()), False
+        some, self._left = self._left[:LOOKED_AT], self._left[LOOKED_AT:]
+        self._turn = now + SECOND
+        return some
+
     def _look(
-        self, product: Product, now: int, out: Callable[[Output], None], orders_of: OrdersOf, *, last: bool
+        self,
+        product: Product,
+        now: int,
+        out: Callable[[Output], None],
+        orders_of: OrdersOf,
+        *,
+        at_once: bool,
+        last: bool,
     ) -> None:
         totals, wake = self.totals, 0
         if not last:
-            wake = totals.tell(product, now)
+            wake = totals.tell(product, now, at_once=at_once)
             totals.ask(product, orders_of)
         if product.sku != ALL_ORDERS:
             self._document(product, now, out, lambda sku: totals.known(sku, orders_of))
-            wake = earlier(wake, self._wake(product, now))
+            wake = earlier(wake, self._wake(product))
         product.due, product.wake = 0, wake
 
     def review(self, now: int) -> None:
@@ -141,16 +207,13 @@ class Products:
             self._count("products")
             out(Output("products", product.sku, value, f"{product.sku}:{product.revision}", now))
 
-    def _wake(self, product: Product, now: int) -> int:
-        """When a day leaves the window or lifts are looked at again; 0: never. Each SKU has its own minute of a day."""
-        own = xxhash.xxh3_64_intdigest(product.sku.encode()) % (DAY // MINUTE) * MINUTE
+    def _wake(self, product: Product) -> int:
+        """When a day leaves the window; 0: never. Each SKU has its own minute of a day."""
         leaving = products_of.oldest_day((product.wished, product.sold))
-        rolls = looks = 0
-        if leaving is not None:
-            rolls = days.start(leaving + WINDOW, self._zone) + own
-        if product.together.counts or product.bought.counts:
-            looks = now - (now - own) % DAY + DAY
-        return earlier(rolls, looks)
+        if leaving is None:
+            return 0
+        own = xxhash.xxh3_64_intdigest(product.sku.encode()) % (DAY // MINUTE) * MINUTE
+        return days.start(leaving + WINDOW, self._zone) + own
 
     def _names(self) -> Iterator[Id]:
         return (Id(key.decode()) for key in self.rows.list_keys())

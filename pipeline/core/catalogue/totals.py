@@ -16,10 +16,10 @@ from pipeline.core.catalogue.product import Product, partners
 from pipeline.core.identifiers import Registry
 from pipeline.core.mail import Answer, Ask, Mail
 from pipeline.core.rows import Rows
-from pipeline.core.times import HOUR
+from pipeline.core.times import MINUTE
 from pipeline.core.touchpoint import Id
 
-TOLD_AGAIN: Final = HOUR
+TOLD_AGAIN: Final = MINUTE
 
 OrdersOf = Callable[[str], int | None]
 """How many orders hold an SKU, or there are (ALL_ORDERS); None: its home is in another process."""
@@ -56,11 +56,13 @@ class Totals:
             if self.known(sku, orders_of) is None:
                 self._post(Ask(Id(sku), product.sku))
 
-    def take(self, message: Answer) -> None:
-        """What a home told, unless something newer is known."""
+    def take(self, message: Answer) -> bool:
+        """What a home told, unless something newer is known; whether it says anything new."""
         sku, total = Id(message.sku), self.rows.get(Id(message.sku))
-        if total is None or message.turn > total.turn:
-            self.rows.put(sku, Total(message.turn, message.orders))
+        if total is not None and message.turn <= total.turn:
+            return False
+        self.rows.put(sku, Total(message.turn, message.orders))
+        return total is None or message.orders != total.orders
 
     # -- of an SKU at home here --------------------------------------------------------------------------------------
 
@@ -70,10 +72,10 @@ class Totals:
         listener = next((one for one in product.told if self._home(Id(one)) == shard), asks)
         self._say(product, listener, asks, asked=True)
 
-    def tell(self, product: Product, now: int) -> int:
+    def tell(self, product: Product, now: int, *, at_once: bool) -> int:
         """Tells who listens, if it is time; when it will be, 0: there is nothing to tell."""
         news = [listener for listener, told in product.told.items() if told != product.orders]
-        if news and now < product.said + TOLD_AGAIN:
+        if news and now < product.said + TOLD_AGAIN and not at_once:
             return product.said + TOLD_AGAIN
         for listener in news:
             self._say(product, listener, listener, asked=False)
