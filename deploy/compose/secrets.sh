@@ -20,7 +20,7 @@ fi
 for broker in kafka-1 kafka-2 kafka-3; do
     [ "${1:-}" = --renew ] && rm -f "$broker.pem"
     [ -s "$broker.pem" ] && continue
-    printf 'subjectAltName=DNS:%s,DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n' "$broker" > "$broker.ext"
+    printf 'subjectAltName=DNS:%s,DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n' "$broker" > "$broker.ext"
     openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -sha256 -subj "/CN=$broker" \
         -keyout "$broker.key" -out "$broker.csr" 2>/dev/null
     openssl x509 -req -in "$broker.csr" -CA ca.pem -CAkey ca.key -CAcreateserial -sha256 -days "$days_broker" \

@@ -9,11 +9,12 @@ quietly() {
     java -cp '/opt/kafka/libs/*' @/tmp/arguments > /dev/null
     rm /tmp/arguments
 }
+admin=$(secret admin.password)
 client=/tmp/client.properties
 cat > "$client" <<END
 security.protocol=SASL_SSL
 sasl.mechanism=SCRAM-SHA-512
-sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required username="admin" password="$(secret admin.password)";
+sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required username="admin" password="$admin";
 ssl.truststore.type=PEM
 ssl.truststore.location=/run/secrets/ca.pem
 END
