@@ -14,6 +14,7 @@ from tests.kafka.eventually import eventually
 from tests.kafka.fleet import Fleet, only_once
 from tests.kafka.test_rebuild import held, replayed, same, seen
 
+PATIENCE_S = 60.0
 TILL = ("device", "till")
 """Seen with everybody: shared if the policy says so."""
 HISTORY = [
@@ -49,7 +50,7 @@ def test_topics_explain_as_the_history_does(fleet: Fleet, tmp_path: Path) -> Non
     history.write_bytes(b"".join(line + b"\n" for line in HISTORY))
     fleet.send_raw(HISTORY)
     worker = fleet.start(policy_path=policy)
-    eventually(lambda: same(fleet, replayed(BEFORE, HISTORY)))
+    eventually(lambda: same(fleet, replayed(BEFORE, HISTORY)), PATIENCE_S)
     shapes = (["--format", "text"], ["--format", "graphml"], ["--format", "svg"], ["--policy", str(other)])
     for asked in (*(["--json", *asked] for asked in ASKED), *([*shape, *ASKED[1]] for shape in shapes)):
         from_topics = told(worker.settings, *asked)
@@ -64,7 +65,7 @@ def test_another_policy_holds_for_all_history_though_workers_are_killed_while_it
     policy = written(tmp_path / "policy.toml", BEFORE)
     fleet.send_raw(HISTORY[:200])
     worker = fleet.start(policy_path=policy)
-    eventually(lambda: same(fleet, replayed(BEFORE, HISTORY[:200])))
+    eventually(lambda: same(fleet, replayed(BEFORE, HISTORY[:200])), PATIENCE_S)
     assert worker.stop() == 0
 
     written(policy, AFTER)
@@ -76,7 +77,7 @@ def test_another_policy_holds_for_all_history_though_workers_are_killed_while_it
     eventually(lambda: late.shards)
     late.kill()
     last = fleet.start(policy_path=policy)
-    eventually(lambda: same(fleet, replayed(AFTER, HISTORY)))
+    eventually(lambda: same(fleet, replayed(AFTER, HISTORY)), PATIENCE_S)
     assert last.stop() == 0
     assert only_once(fleet.records("profile-changes"))
 
@@ -88,7 +89,7 @@ def test_another_policy_holds_for_all_history_though_workers_are_killed_while_it
     more = [seen(300, ("customer", "C-1"), ("cookie", "c-300"), TILL)]
     fleet.send_raw(more)
     fleet.start(policy_path=policy)
-    eventually(lambda: same(fleet, replayed(AFTER, HISTORY + more)))
+    eventually(lambda: same(fleet, replayed(AFTER, HISTORY + more)), PATIENCE_S)
     assert not held(fleet).broken_redirects()
 
 
@@ -101,7 +102,7 @@ def test_what_is_blocked_holds_for_all_history_though_the_worker_is_killed_while
     changed = "[identity]\nblocked = ['C-3', 'till']\nblocked_defaults = false\n"
     fleet.send_raw(history)
     worker = fleet.start(policy_path=policy)
-    eventually(lambda: same(fleet, replayed(policy.read_text(), history)))
+    eventually(lambda: same(fleet, replayed(policy.read_text(), history)), PATIENCE_S)
     assert worker.stop() == 0
 
     written(policy, changed)
@@ -109,10 +110,10 @@ def test_what_is_blocked_holds_for_all_history_though_the_worker_is_killed_while
     eventually(lambda: "reading all touchpoints again" in killed.said)
     killed.kill()
     last = fleet.start(policy_path=policy)
-    eventually(lambda: same(fleet, replayed(changed, history)), 60)
+    eventually(lambda: same(fleet, replayed(changed, history)), PATIENCE_S)
     more = [seen(500, ("customer", "C-1"), ("cookie", "c-500"))]
     fleet.send_raw(more)
-    eventually(lambda: same(fleet, replayed(changed, history + more)))
+    eventually(lambda: same(fleet, replayed(changed, history + more)), PATIENCE_S)
     assert last.stop() == 0
     assert only_once(fleet.records("profile-changes"))
 
