@@ -2,7 +2,8 @@
 
 The costs are those that `python -m benchmarks.unit_costs 60000` prints for the sample shop (55,874 touchpoints of 4,615
 shoppers, CPython 3.11, two cores with other work on them): a busy shop, in which almost every touchpoint changes a
-published document. A calmer one costs less, and idle cores are quicker. What is assumed beyond that is said in `assumptions`, and printed with every answer.
+published document. A calmer one costs less, and idle cores are quicker.
+What is assumed beyond that is said in `assumptions`, and printed with every answer.
 """
 
 from __future__ import annotations
