@@ -90,10 +90,12 @@ class Moves:
             roots.seats.drop(name)
             roots.replicas.drop(name)
         for name in [name for name, where in roots.orphans.items() if where == old]:
-            row = roots.replicas.encoded(name)
-            assert row is not None
-            self._post(Report(parent, name, row, 1, True, True, 0))
-            roots.replicas.drop(name)
+            here = self._index.is_here(name)
+            row = (self._fragments if here else roots.replicas).encoded(name)
+            if row is not None:
+                self._post(Report(parent, name, row, 1, True, True, 0))
+            if not here:
+                roots.replicas.drop(name)
             roots.orphan(name, None)
 
     def _row_for(self, parent: Id, name: Id, replica: bytes | None) -> bytes | None:

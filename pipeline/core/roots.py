@@ -1,7 +1,7 @@
 """The clusters of the roots at home at one shard: members, seats, replicas of fragments from elsewhere, what is due.
 
-Each identifier has one seat, at its root. A replica whose seat is not here yet (an orphan) waits: nobody solves with it
-or publishes for it.
+Each identifier has one seat, at its root. A fragment whose seat is not here yet (an orphan) waits: nobody solves with
+it or publishes for it, and it goes on with the cluster.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Roots:
         self.heirs: dict[Id, bytes] = {}
         """In a rebuild: seats, encoded, of identifiers of which something was published and that were not seen yet."""
         self.orphans: dict[Id, Id] = {}
-        """Replica without seat -> the root it was sent to."""
+        """Identifier whose fragment came without its seat -> the root it was sent to."""
         self.clock = 0
         """When the last epoch ended. What becomes known of identifiers that are new after that was received later."""
         self.claimed: set[Id] = set()
@@ -98,18 +98,30 @@ class Roots:
 
     def replicate(self, root: Id, name: Id, row: bytes) -> None:
         """Keeps a fragment of another shard if it is newer than what is here."""
-        if not self._index.is_here(name) and version_of(row) > version_of(self.replicas.encoded(name)):
+        if self._index.is_here(name):
+            self.note_orphan(root, name)
+        elif version_of(row) > version_of(self.replicas.encoded(name)):
             self.replicas.put_row(name, row)
-            if self.seats.get(name) is None:
-                self.orphan(name, root)
+            self.note_orphan(root, name)
+
+    def note_orphan(self, root: Id, name: Id) -> None:
+        """A fragment is here; its seat may still be on its way."""
+        if not self.seats.has(name):
+            self.orphan(name, root)
 
     def orphan(self, name: Id, root: Id | None) -> None:
-        """Notes where a replica without seat was sent to, or that it is an orphan no more."""
+        """Notes where a fragment without seat was sent to, or that it is an orphan no more."""
         if root is not None:
             self.orphans[name] = root
         elif self.orphans.pop(name, None) is None:
             return
         self._moved_orphans.add(name)
+
+    def changed(self, root: Id, anchor: Id, event: str, regroup: bool, judge: bool, alarm: int) -> None:
+        """A fragment at home here has changed, whose root is here, too."""
+        if root != anchor:
+            self.note_orphan(root, anchor)
+        self.mark(root, anchor, event, regroup, judge, alarm)
 
     def mark(self, root: Id, anchor: Id, event: str, regroup: bool, judge: bool = True, alarm: int = 0) -> None:
         """The cluster has to be looked at."""

@@ -46,6 +46,10 @@ class Rows(Generic[T]):
             row = self._hot[name] = self._decode(encoded)
         return row
 
+    def has(self, name: Id) -> bool:
+        """Whether there is such a row; it is not decoded."""
+        return name in self._hot or self._key(name) in self._rows
+
     def all(self) -> Iterator[T]:
         """Every row, decoded, in no order; the cache is left as it is."""
         hot = set(map(self._key, self._hot))

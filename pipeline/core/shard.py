@@ -121,7 +121,7 @@ class Shard:
     def report(self) -> None:
         """Sends each fragment that changed since the last call to its root, prices and stocks to who watches them, and
         what orders contribute to their SKUs."""
-        self.folding.report(self.roots.mark)
+        self.folding.report(self.roots.changed)
         self.catalogue.report()
 
     def fragment(self, name: Id) -> Fragment | None:

@@ -172,7 +172,7 @@ MUTANTS = (
     ),
     Mutant(
         "a replica without its seat gets a new one",
-        "core.roots:Roots.replicate",
+        "core.roots:Roots.note_orphan",
         "self.orphan(name, root)",
         "self.seats.put(name, Seat(name, root)); self.clusters[root].append(name)",
         seed=1,
