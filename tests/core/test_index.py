@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import permutations
 
 from pipeline.core.identifiers import Registry
-from pipeline.core.mail import Link, Mail
+from pipeline.core.mail import Link, Mail, Point, Unite
 from pipeline.core.policy import load
 from pipeline.core.touchpoint import Id
 from pipeline.core.unionfind import Index
@@ -23,6 +23,17 @@ def test_whoever_was_seen_before_a_hub_was_one_is_united_with_it_in_any_order() 
         assert index.node(COOKIE).hub == 3, "since the third anchor"
         together = {name for name in received if index.climb(name)[0] == index.climb(COOKIE)[0]}
         assert together >= {Id("customer:C-1"), Id("customer:C-2")}
+
+
+def test_a_late_point_does_not_lead_back_to_a_former_root() -> None:
+    """Parents only fall: so every way to a root has an end, and gets shorter."""
+    index = alone("")
+    first, second, third = sorted((Id(f"cookie:ck-{n}") for n in range(3)), key=Registry(load("")).order)
+    index.unite(Unite(third, second))
+    index.unite(Unite(second, first))
+    index.point(Point(third, first))
+    index.point(Point(third, second))
+    assert index.node(third).parent == first
 
 
 def alone(policy: str) -> Index:

@@ -27,7 +27,8 @@ from tests.simulation.checks import State, agrees_with_the_oracle, agrees_with_t
 from tests.simulation.world import ladder, registry
 
 GROWING = "growing"
-"""The policy under which nothing keeps persons apart: without a veto none can ever lose an identifier."""
+"""The policy under which nothing keeps persons apart: without a veto none can ever lose an identifier, if mail to one
+shard stays in order, as in a partition."""
 
 _node = msgspec.msgpack.Decoder(Node).decode
 
@@ -129,7 +130,10 @@ class Bag:
             self._owner(shard).touch(shard, self._coming.pop())
         elif self._kept.mail and chance.random() > config.pace:
             newest = chance.random() < config.newest
-            shard, message = self._kept.mail.pop(-1 if newest else chance.randrange(len(self._kept.mail)))
+            place = -1 if newest else chance.randrange(len(self._kept.mail))
+            if config.policy == GROWING:
+                place = next(n for n, sent in enumerate(self._kept.mail) if sent[0] == self._kept.mail[place][0])
+            shard, message = self._kept.mail.pop(place)
             self._owner(shard).receive(shard, message)
         elif chance.random() < config.moves:
             self._move(chance.randrange(config.shards), chance.choice(self._groups))
@@ -141,7 +145,8 @@ class Bag:
         for group in self._groups:
             self._drain(group)
         sent, self._kept.mail = self._kept.mail, []
-        self.chance.shuffle(sent)
+        if self.config.policy != GROWING:
+            self.chance.shuffle(sent)
         for shard, message in sent:
             self._owner(shard).receive(shard, message)
         return bool(sent)

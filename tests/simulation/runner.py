@@ -109,13 +109,13 @@ class Kill(NamedTuple):
 
 def killed(mutant: Mutant, wanted: Iterable[int]) -> Kill:
     """The first of these seeds that notices the mutant, or else its test."""
-    tries: list[tuple[str, Callable[[Mutant], None]]]
+    tries: list[tuple[str, Callable[[Mutant], None]]] = []
+    if mutant.bag is not None:
+        tries += [(f"bag {seed}", partial(_fails_a_bag, seed)) for seed in wanted]
+    elif mutant.seed is not None or mutant.test is None:
+        tries += [(str(seed), partial(_fails_a_world, seed)) for seed in wanted]
     if mutant.test is not None:
-        tries = [(mutant.test.__name__, _fails_a_test)]
-    elif mutant.bag is not None:
-        tries = [(f"bag {seed}", partial(_fails_a_bag, seed)) for seed in wanted]
-    else:
-        tries = [(str(seed), partial(_fails_a_world, seed)) for seed in wanted]
+        tries.append((mutant.test.__name__, _fails_a_test))
     for by, attempt in tries:
         try:
             attempt(mutant)
