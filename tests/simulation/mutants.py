@@ -99,7 +99,7 @@ MUTANTS = (
     Mutant(
         "a hub by fan-out is not answered with Shared",
         "core.unionfind:Index.link",
-        "elif node.hub:",
+        "elif node.hub or node.turn:",
         "elif False:",
         seed=16,
     ),
