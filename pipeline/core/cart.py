@@ -37,35 +37,44 @@ class _Track(msgspec.Struct):
     names: dict[str, int] = {}
 
 
-def episodes(fragments: Sequence[Fragment], as_of: int | None, policy: Policy) -> list[Episode]:
-    """Of one person's fragments, by cart key, then time. as_of: only facts received up to then; None: all."""
+def episodes(
+    fragments: Sequence[Fragment],
+    as_of: int | None,
+    policy: Policy,
+    orders: Sequence[Purchase] | None = None,
+    activities: Activities | None = None,
+) -> list[Episode]:
+    """Of one person's fragments, by cart key, then time. as_of: only facts received up to then; None: all. orders,
+    activities: of the same, where they are at hand."""
     triggers = policy.triggers
     delays = {"cart": triggers.cart_delay, "checkout": triggers.checkout_delay}
     carts = [(fragment.id, fragment.carts) for fragment in fragments if fragment.carts]
-    return _episodes(carts, fragments, as_of, policy, delays)
+    tracks = _tracks(carts, as_of)
+    if not tracks:
+        return []
+    if orders is None:
+        orders = purchases(fragments, as_of)
+    return _episodes(tracks, orders, activities or Activities(fragments, as_of), policy, delays)
 
 
 def basket_episodes(fragments: Sequence[Fragment], as_of: int | None, policy: Policy) -> list[Episode]:
     """The same of store baskets, whose deadlines only their own changes move."""
     baskets = [(fragment.id, fragment.baskets) for fragment in fragments if fragment.baskets]
     delays = {"store_basket": policy.triggers.store_basket_delay}
-    return _episodes(baskets, fragments, as_of, policy, delays, follow=False)
+    tracks = _tracks(baskets, as_of)
+    if not tracks:
+        return []
+    return _episodes(tracks, purchases(fragments, as_of), Activities((), as_of), policy, delays)
 
 
 def _episodes(
-    carts: Sequence[tuple[Id, Mapping[str, Cart]]],
-    fragments: Sequence[Fragment],
-    as_of: int | None,
+    tracks: dict[str, _Track],
+    orders: Sequence[Purchase],
+    activities: Activities,
     policy: Policy,
     delays: Mapping[str, int],
-    *,
-    follow: bool = True,
 ) -> list[Episode]:
-    """carts: of each fragment that has some. delays: by stage. follow: activity of the person puts deadlines off."""
-    tracks = _tracks(carts, as_of)
-    if not tracks:
-        return []
-    orders = purchases(fragments, as_of)
+    """activities: those that put deadlines off. delays: by stage."""
     arrivals: Arrivals = {}
     found: list[Episode] = []
     for implicit in (True, False):
@@ -74,7 +83,6 @@ def _episodes(
             if (track.transient is not None) == implicit:
                 moves = _moves(track, tracks) if implicit else []
                 found += _walk(key, track, orders, moves, arrivals, policy)
-    activities = Activities(fragments if follow else (), as_of)
     for episode in found:
         mark_quiet(episode, activities, delays.__getitem__, policy.triggers.session_idle)
     return found

@@ -33,7 +33,7 @@ class Known:
     @cached_property
     def carts(self) -> list[Episode]:
         """By cart key, then time."""
-        return episodes(self.fragments, self.as_of, self.policy)
+        return episodes(self.fragments, self.as_of, self.policy, self.orders, self.activities)
 
     @cached_property
     def offered(self) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from pipeline.core.fragment import Fragment
 from pipeline.core.policy_sections import Triggers
@@ -20,10 +21,16 @@ def earliest(fragments: Sequence[Fragment], policy: Triggers) -> int | None:
 def soonest(family: Family, known: Known) -> int | None:
     """The same of one family and what is known of a person, closer."""
     policy = known.policy.triggers
-    if not any(name in policy.enabled for name in family.names):
+    if not _is_on(family, policy.enabled):
         return None
-    times = [time for one in known.fragments if (time := family.earliest(one, policy)) is not None]
-    if not times:
-        return None
-    time = min(times) if family.soonest is None else family.soonest(known)
+    if family.soonest is not None:
+        time = family.soonest(known)
+    else:
+        times = [time for one in known.fragments if (time := family.earliest(one, policy)) is not None]
+        time = min(times) if times else None
     return None if time is None else time + policy.grace
+
+
+@lru_cache(maxsize=1024)
+def _is_on(family: Family, enabled: tuple[str, ...]) -> bool:
+    return not set(family.names).isdisjoint(enabled)

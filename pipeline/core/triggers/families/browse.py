@@ -34,10 +34,10 @@ def _earliest(fragment: Fragment, policy: Triggers) -> int | None:
 
 def _soonest(known: Known) -> int | None:
     """No session of somebody who views ends sooner than the first. Of whom ordered only what is due later counts."""
-    policy, orders = known.policy.triggers, known.orders
-    views = [one.views for one in known.fragments if one.views]
+    policy, views = known.policy.triggers, [one.views for one in known.fragments if one.views]
     if sum(map(len, views)) < policy.browse_views:
         return None
+    orders = known.orders
     wait, first = policy.session_idle + policy.browse_delay, min(found[0].time for found in views)
     soonest = _end(known, first) + wait
     if not orders:

@@ -24,13 +24,15 @@ def _earliest(fragment: Fragment, policy: Triggers) -> int | None:
 def _soonest(known: Known) -> int | None:
     """An order closes what was in the carts. Each deadline is so long after the last activity of some chain, and none
     of these ends sooner than that from the first change on."""
+    carts = [cart for fragment in known.fragments if fragment.carts for cart in fragment.carts.values()]
+    if not carts:
+        return None
     policy, orders = known.policy.triggers, known.orders
     closed = orders[-1].time if orders and policy.any_order == "cancel" else EARLIEST
     first = LATEST
-    for fragment in known.fragments:
-        for cart in fragment.carts.values():
-            if cart.changes[-1].time > closed:
-                first = min(first, next(change.time for change in cart.changes if change.time > closed))
+    for cart in carts:
+        if cart.changes[-1].time > closed:
+            first = min(first, next(change.time for change in cart.changes if change.time > closed))
     gap = min(policy.cart_delay, policy.checkout_delay)
     return None if first == LATEST else last_of_chain(known.activities.times, first, gap, None) + gap
 

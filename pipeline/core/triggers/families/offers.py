@@ -139,6 +139,8 @@ def _facts(offered: Offered) -> Iterator[Price | Stock]:
 
 
 def _earliest(fragment: Fragment, policy: Triggers) -> int | None:
+    if not fragment.offers:
+        return None
     firsts = [facts[0].time for one in fragment.offers.values() for facts in (one.prices, one.stocks) if facts]
     return min(firsts, default=None)
 
