@@ -216,8 +216,8 @@ MUTANTS = (
     Mutant(
         "no guard on the version of a Report",
         "core.roots:Roots.replicate",
-        " and version_of(row) > version_of(self.replicas.encoded(name))",
-        "",
+        "elif version_of(row) > version_of(self.replicas.encoded(name)):",
+        "else:",
         seed=10,
     ),
     Mutant(

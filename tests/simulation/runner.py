@@ -108,7 +108,10 @@ class Kill(NamedTuple):
 
 
 def killed(mutant: Mutant, wanted: Iterable[int]) -> Kill:
-    """The first of these seeds that notices the mutant, or else its test."""
+    """The first of these seeds that notices the mutant, or else its test. Raises AssertionError where the code to plant
+    it in has changed."""
+    with planted(mutant):
+        pass
     tries: list[tuple[str, Callable[[Mutant], None]]] = []
     if mutant.bag is not None:
         tries += [(f"bag {seed}", partial(_fails_a_bag, seed)) for seed in wanted]
