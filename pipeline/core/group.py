@@ -94,8 +94,11 @@ class Group:
         return self._shards.pop(number), self._settlers.pop(number)
 
     def restore(self, number: int, removed: tuple[Shard, Settler]) -> None:
-        """Takes a shard back as `remove` gave it up."""
-        self._shards[number], self._settlers[number] = removed
+        """Takes a shard back as `remove` gave it up. Others may not come back with it, so that orders of SKUs that were
+        at home in this process are to be asked for."""
+        shard, settler = removed
+        shard.catalogue.products.review_lifts()
+        self._shards[number], self._settlers[number] = shard, settler
 
     def touch(self, shard: int, touchpoint: Touchpoint) -> Rejected | None:
         """A touchpoint read from a shard's partition; why not, if it may not come in."""

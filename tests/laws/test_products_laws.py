@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.core.catalogue.product import ALL_ORDERS
 from pipeline.core.catalogue.products import LOOKED_AT, Products
 from pipeline.core.catalogue.totals import TOLD_AGAIN
 from pipeline.core.effects import Output
@@ -65,6 +66,14 @@ def dealt_to(workers: int, turn: int, registry: Registry, kept: Deployment, cloc
     """Every shard has an owner; each time another one."""
     owned = [[shard for shard in range(registry.shards) if (shard + turn) % workers == one] for one in range(workers)]
     return [kept.worker(registry, clock, shards) for shards in owned if shards]
+
+
+def handed_over(worker: Group, leave: set[int], registry: Registry, kept: Deployment, clock: str) -> list[Group]:
+    """All shards are given up; those come back that do not leave for a new worker."""
+    memory = {shard: worker.remove(shard) for shard in worker.shards}
+    for shard in memory.keys() - leave:
+        worker.restore(shard, memory[shard])
+    return [worker, kept.worker(registry, clock, leave)]
 
 
 def live(
@@ -165,3 +174,25 @@ def test_what_was_told_outlives_the_worker_that_heard_it(workers: int) -> None:
     touchpoints = busy_shop()[:60]
     published, until = live(touchpoints, 4, workers, set(range(1, 60, 7)))
     assert published.products == Published(replay(touchpoints, Registry(load("")), until)).products
+
+
+@pytest.mark.parametrize("clock", sorted(REST))
+def test_who_keeps_some_of_its_shards_follows_the_orders_of_skus_that_left_with_the_others(clock: str) -> None:
+    registry, kept = Registry(load(""), shards=8), Deployment(8)
+    leave = {registry.home(Id(name)) for name in (ALL_ORDERS, "B", "C")}
+    assert registry.home(Id("A")) not in leave
+    workers = [kept.worker(registry, clock), kept.worker(registry, clock, ())]
+    touchpoints = [bought("o1", 0, "A B"), *(bought(f"o{n}", n, "B") for n in range(2, 6)), bought("o6", 6, "C")]
+    for tp in touchpoints:
+        shard = registry.home(tp.ids[0])
+        next(group for group in workers if shard in group.shards).touch(shard, tp)
+        for passed in REST[clock]:
+            kept.settle(workers, tp.received + passed)
+        if tp is touchpoints[0]:
+            workers = handed_over(workers[0], leave, registry, kept, clock)
+    until = touchpoints[-1].received + REST[clock][-1]
+    alone = Published(replay(touchpoints, registry, until)).products
+    assert kept.published.products == alone
+    for group in workers:
+        kept.commit(group.finish(until))
+    assert kept.published.products == alone, "a look at each by the way tells nothing else"
