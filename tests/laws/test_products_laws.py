@@ -196,3 +196,15 @@ def test_who_keeps_some_of_its_shards_follows_the_orders_of_skus_that_left_with_
     for group in workers:
         kept.commit(group.finish(until))
     assert kept.published.products == alone, "a look at each by the way tells nothing else"
+
+
+@pytest.mark.parametrize("clock", sorted(REST))
+def test_a_document_stays_as_it_is_while_orders_of_another_sku_are_asked_for(clock: str) -> None:
+    registry, kept = Registry(load(""), shards=8), Deployment(8)
+    worker, first = kept.worker(registry, clock), bought("o1", 0, "A B")
+    worker.touch(registry.home(first.ids[0]), first)
+    kept.settle([worker], first.received)
+    left, _ = handed_over(worker, {registry.home(Id("B"))}, registry, kept, clock)
+    effects = left.drain(first.received + TOLD_AGAIN, first.received)
+    assert Ask(Id("B"), "A") in [decode(message) for _, message in effects.mail]
+    assert not effects.outputs, "its lift is as it was, not unknown"

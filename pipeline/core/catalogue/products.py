@@ -3,7 +3,8 @@
 A document is published where it changed, at most once per `min_interval`. It changes without a fact of its own when a
 day leaves the window: each SKU is looked at then, at a time of its own; and when orders of other SKUs move a lift: then
 all are looked at in turn, LOOKED_AT a second. A clock of records may stand still for good: there all are looked at, and
-all that waits goes out, as soon as an epoch brings nothing new. How many orders hold another SKU is known in `totals`.
+all that waits goes out, as soon as an epoch brings nothing new. How many orders hold another SKU is known in `totals`;
+while that is asked for, a document that was published stays as it is.
 """
 
 from __future__ import annotations
@@ -178,11 +179,11 @@ class Products:
         at_once: bool,
         last: bool,
     ) -> None:
-        totals, wake = self.totals, 0
+        totals, wake, asked = self.totals, 0, False
         if not last:
             wake = totals.tell(product, now, at_once=at_once)
-            totals.ask(product, orders_of)
-        if product.sku != ALL_ORDERS:
+            asked = totals.ask(product, orders_of)
+        if product.sku != ALL_ORDERS and not (asked and product.digest):
             self._document(product, now, out, lambda sku: totals.known(sku, orders_of))
             wake = earlier(wake, self._wake(product))
         product.due, product.wake = 0, wake

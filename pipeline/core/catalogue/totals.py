@@ -50,11 +50,12 @@ class Totals:
 
     # -- of other SKUs -----------------------------------------------------------------------------------------------
 
-    def ask(self, product: Product, orders_of: OrdersOf) -> None:
-        """Asks for those that the document of a product needs and are not known."""
-        for sku in sorted(partners(product)):
-            if self.known(sku, orders_of) is None:
-                self._post(Ask(Id(sku), product.sku))
+    def ask(self, product: Product, orders_of: OrdersOf) -> bool:
+        """Asks for those that the document of a product needs and are not known; whether there are any."""
+        unknown = [sku for sku in sorted(partners(product)) if self.known(sku, orders_of) is None]
+        for sku in unknown:
+            self._post(Ask(Id(sku), product.sku))
+        return bool(unknown)
 
     def take(self, message: Answer) -> bool:
         """What a home told, unless something newer is known; whether it says anything new."""
