@@ -16,7 +16,7 @@ help:  ## this list
 demo: $(RUN)  ## a sample shop through an embedded broker, live, in under a minute
 	@$(BIN)/selvedge demo
 test: $(DEV)  ## all tests; those on a real Kafka are skipped where none can be started
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 check: $(DEV)  ## style, types, imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo
 simulate: $(DEV)  ## SEEDS=2000 (or FIRST:LAST) simulated worlds with faults against the oracle, and histories of triggers

@@ -26,7 +26,7 @@ batches, one partition's later than another's."""
 
 
 class Report(msgspec.Struct):
-    """How far a shard is; one row of `progress`. received: of the last touchpoint read (wall clock: the time up to
+    """How far a shard is; one row of `progress`. received: of the newest touchpoint read (wall clock: the time up to
     which all is read). end: it stands at the end. levels: levels 0 to HOPS on the record clock."""
 
     shard: int

@@ -118,7 +118,7 @@ class Intake:
                         rejected = touch(shard, found)
                         if rejected is None:
                             accepted[found.dialect][found.channel] += 1
-                        received = found.received
+                        received = max(received, found.received)
                     else:
                         assert isinstance(found, Rejected)
                         rejected = found

@@ -16,7 +16,7 @@ POSITION = SHELL + b"position"
 
 class Position(msgspec.Struct):
     """touchpoints, mail: offset of the next record to read. now: the newest clock the shard was evaluated at;
-    received: received time of the last touchpoint read (microseconds, 0: none)."""
+    received: newest received time of a touchpoint read (microseconds, 0: none)."""
 
     touchpoints: int
     mail: int

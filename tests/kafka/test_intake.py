@@ -111,9 +111,13 @@ def test_mail_is_handed_over_as_it_is(core: Core) -> None:
     assert core.received == [b"\x00", b"\x01"] and mine.position.mail == 5
 
 
-def test_the_position_remembers_when_the_last_touchpoint_was_received(core: Core) -> None:
+def test_the_position_remembers_when_the_newest_touchpoint_was_received(core: Core) -> None:
+    """Also where an older one comes after it: else a clock of records would rest before the end."""
     mine = lease()
-    intake(core).touchpoints(mine, [Record(0, timestamp=5), Record(1, b"bad", timestamp=9)], start=0, end=2)
+    source = intake(core)
+    source.touchpoints(mine, [Record(0, timestamp=5), Record(1, b"bad", timestamp=9)], start=0, end=2)
+    assert mine.position.received == 5_000
+    source.touchpoints(mine, [Record(2, timestamp=3)], start=2, end=3)
     assert mine.position.received == 5_000
 
 
