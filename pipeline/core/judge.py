@@ -129,10 +129,7 @@ class Judge:
             self._put(name, seat)
 
     def set_alarm(self, name: Id, alarm: int) -> None:
-        seat = self._seat_of(name)
-        if seat.alarm != alarm:
-            seat.alarm = alarm
-            self._put(name, seat)
+        self._wait(name, alarm, self._seat_of(name).held)
 
 
 class Instants(NamedTuple):

@@ -113,19 +113,20 @@ class _Timers(Service):
 
     @Service.task
     async def _epochs(self) -> None:
-        await self._every(self._epoch_s, self._epoch)
+        while not self.should_stop:
+            await self._take(self._epoch_s(), self._epoch)
 
     @Service.task
     async def _looks(self) -> None:
-        await self._every(lambda: LOOK_S, self._committer.look)
+        await self._every(LOOK_S, self._committer.look)
 
     @Service.task
     async def _notes(self) -> None:
-        await self._every(lambda: NOTE_S, self._note)
+        await self._every(NOTE_S, self._note)
 
     @Service.task
     async def _figures(self) -> None:
-        await self._every(lambda: STATS_S, self._write)
+        await self._every(STATS_S, self._write)
 
     @Service.task
     async def _surroundings(self) -> None:
@@ -134,16 +135,20 @@ class _Timers(Service):
         async def look() -> None:
             await asyncio.to_thread(surroundings.look)
 
-        await self._every(lambda: SURROUNDINGS_S, look)
+        await self._every(SURROUNDINGS_S, look)
 
-    async def _every(self, seconds: Callable[[], float], action: Callable[[], Awaitable[None]]) -> None:
+    async def _every(self, seconds: float, action: Callable[[], Awaitable[None]]) -> None:
         while not self.should_stop:
-            begun = time.monotonic()
-            try:
-                await action()
-            except Exception as error:
-                fail_stop(error)
-            await self.sleep(max(0.0, seconds() - (time.monotonic() - begun)))
+            await self._take(seconds, action)
+
+    async def _take(self, seconds: float, action: Callable[[], Awaitable[None]]) -> None:
+        """Acts, and lets at least so long pass."""
+        begun = time.monotonic()
+        try:
+            await action()
+        except Exception as error:
+            fail_stop(error)
+        await self.sleep(max(0.0, seconds - (time.monotonic() - begun)))
 
     def _epoch_s(self) -> float:
         lags = self._stats.lag.values() if self._settings.clock == "wall" else ()
