@@ -1,6 +1,6 @@
 # Needs make and Python 3.11 or newer. PYTHON=/path/to/python3 chooses another one for .venv.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check simulate mutants bench cost timers lateness deploy undeploy fmt schemas lock clean
+.PHONY: help demo test check laws simulate mutants bench cost timers lateness deploy undeploy fmt schemas lock clean
 
 BIN := .venv/bin
 RUN := .venv/.runtime
@@ -19,6 +19,8 @@ test: $(DEV)  ## all tests; those on a real Kafka are skipped where none can be 
 	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 check: $(DEV)  ## style, types, imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo
+laws: $(DEV)  ## RUNS=10 runs of the random tests with examples that were not tried before
+	@for run in $$(seq $(or $(RUNS),10)); do SELVEDGE_TEST_RANDOM=1 $(BIN)/python -m pytest -q -m hypothesis -n 3 $(ARGS) || exit; done
 simulate: $(DEV)  ## SEEDS=2000 (or FIRST:LAST) simulated worlds with faults against the oracle, and histories of triggers
 	@$(BIN)/python -m tests.simulation.runner simulate "$(SEEDS)"
 	@$(BIN)/python -m tests.laws.triggers "$(SEEDS)"

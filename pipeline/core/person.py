@@ -142,7 +142,7 @@ def presence(person: Person, now: int, registry: Registry, known: Deeds, tastes:
     rules = policy.profile.segments
     if rules and known.profiled:
         document = {"profile_id": person.profile_id, **blocks, **known.blocks}
-        found = segments(document, rules, horizon)
+        found = segments(document, rules, policy.profile.timezone, horizon)
         if found is not None:
             blocks["segments"] = found
     updated_at = max((max(fragment.received, fragment.hub) for fragment in fragments), default=0)

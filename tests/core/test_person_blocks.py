@@ -391,11 +391,15 @@ def test_money_compares_as_a_number_and_not_as_text() -> None:
 
 
 def test_a_rule_may_ask_for_the_time_and_is_asked_again_the_next_day() -> None:
+    """It is told the start of the day, in the policy's zone at 21:00 UTC, so that it says the same all day."""
     policy, history = registry(RULES), [touchpoint("a")]
     now = viewed(history, policy, minute=60)
     assert now.blocks.get("segments") is None
-    assert now.next_fade == NOON + 25 * HOUR
-    assert viewed(history, policy, minute=3 * DAY_MINUTES).blocks["segments"] == ["idle"]
+    assert now.next_fade == NOON + 9 * HOUR
+    midnight = 2 * DAY_MINUTES + 9 * 60
+    assert viewed(history, policy, minute=midnight - 1).blocks.get("segments") is None
+    for minute in (midnight, midnight + DAY_MINUTES - 1):
+        assert viewed(history, policy, minute=minute).blocks["segments"] == ["idle"]
 
 
 @pytest.mark.parametrize(
