@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
+from functools import cached_property
 from hashlib import blake2b
 from typing import Final
 
@@ -58,7 +59,7 @@ def line_of(line: Line | CartLine, quantity: Decimal, added: int, time: int) -> 
 Lines = dict[str, CartLine]
 
 
-class Point(msgspec.Struct):
+class Point(msgspec.Struct, dict=True):
     """A cart right after a change of its contents or stage. fragment: where the change is kept. kind: the kind of
     device, else the channel. stage: cart or checkout; of another family its name. currency: the newest, else the
     policy's. value: the shop's own. item: the SKU, where one event can be a change of several episodes."""
@@ -80,10 +81,15 @@ class Point(msgspec.Struct):
     def ref(self) -> Ref:
         return self.event, self.source if self.item is None else f"{self.source}\n{self.item}"
 
-    @property
+    @cached_property
     def worth(self) -> Decimal | None:
         """The value of the lines."""
         return value_of(self.lines.values(), self.currency, self.value)
+
+    @cached_property
+    def contents(self) -> int:
+        """A digest of what is in it."""
+        return contents(self.lines)
 
 
 class Quiet(msgspec.Struct, frozen=True):
@@ -137,7 +143,10 @@ class Episode(msgspec.Struct):
         """The state of the open cart at a time; None if it was not open then."""
         if self.points[0].time > time or (self.ended_at is not None and self.ended_at <= time):
             return None
-        return next(point for point in reversed(self.points) if point.time <= time)
+        place = len(self.points) - 1
+        while self.points[place].time > time:
+            place -= 1
+        return self.points[place]
 
 
 def open_carts(episodes: Iterable[Episode], now: int) -> list[Episode]:

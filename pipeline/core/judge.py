@@ -48,9 +48,9 @@ class Judge:
     def judge(self, person: Person, group: PersonIds, now: int, caught_up_to: int, as_of: int | None) -> bool:
         """Publishes the difference between the triggers that should exist and those in the seats; whether there was
         one."""
-        owner = self._seat_of(group.owner)
-        ledger = {name: told for name in group.ids if (told := self._seat_of(name).told)}
-        forgotten = {name: seat.forgotten for name in group.ids if (seat := self._seat_of(name)).forgotten}
+        seats = {name: self._seat_of(name) for name in group.ids}
+        ledger = {name: seat.told for name, seat in seats.items() if seat.told}
+        forgotten = {name: seat.forgotten for name, seat in seats.items() if seat.forgotten}
         outcome = evaluate(
             person,
             ledger,
@@ -58,7 +58,7 @@ class Judge:
             caught_up_to,
             self._registry,
             as_of,
-            owner.revision,
+            seats[group.owner].revision,
             hold_from=self.began,
             forgotten=forgotten,
         )
@@ -69,10 +69,11 @@ class Judge:
             event = f"{record['trigger_id']}:{record['revision']}"
             trace = self._trace(person, outcome.told.values(), record["trigger_id"], as_of)
             self._out(Output("triggers", record["episode_id"], _json(record), event, now, trace))
-        for name in group.ids:
-            alarm = 0 if as_of is None else self._seat_of(name).alarm
-            self._wait(name, alarm if alarm > now else 0, 0)
-        self._wait(group.owner, outcome.wake or 0, outcome.held or 0)
+        for name, seat in seats.items():
+            if name == group.owner:
+                self._wait(name, outcome.wake or 0, outcome.held or 0)
+            else:
+                self._wait(name, seat.alarm if as_of is not None and seat.alarm > now else 0, 0)
         return bool(outcome.records)
 
     def _trace(self, person: Person, told: Iterable[dict[str, Told]], trigger: str, until: int | None) -> str | None:
@@ -86,6 +87,21 @@ class Judge:
         """Whether a trigger was published of one of these identifiers."""
         return any(self._seat_of(name).told for name in names)
 
+    def is_asked(self, names: Iterable[Id], now: int, caught_up_to: int, *, changed: bool, moved: bool) -> bool:
+        """Whether the triggers of these identifiers are to be judged. changed: a fact that triggers depend on came, so
+        that what was told may be wrong. moved: they are a person since this epoch: what seemed closed may be due."""
+        seat_of = self._seat_of
+        for name in names:
+            seat = seat_of(name)
+            if (
+                0 < seat.alarm <= now
+                or 0 < seat.held <= caught_up_to
+                or (changed and seat.told)
+                or (moved and seat.carts)
+            ):
+                return True
+        return False
+
     def _note(self, name: Id, told: dict[str, Told], past: Collection[str], now: int) -> None:
         """Puts what was told into the seat; what is past goes, but for until when there was something."""
         seat = self._seat_of(name)
@@ -97,11 +113,12 @@ class Judge:
 
     def alarm(self, names: Iterable[Id]) -> int:
         """The next clock time at which the triggers of these persons can change by time alone; 0: never."""
-        return min((alarm for name in names if (alarm := self._seat_of(name).alarm)), default=0)
-
-    def is_read(self, names: Iterable[Id], caught_up_to: int) -> bool:
-        """Whether a deadline of these persons that waited for facts to be read need not wait any more."""
-        return any(0 < self._seat_of(name).held <= caught_up_to for name in names)
+        seat_of, soonest = self._seat_of, 0
+        for name in names:
+            alarm = seat_of(name).alarm
+            if alarm and (not soonest or alarm < soonest):
+                soonest = alarm
+        return soonest
 
     def silence(self, names: Iterable[Id], now: int) -> None:
         """Takes back the alarms that have come."""

@@ -83,15 +83,17 @@ class Settler:
         for root in chain(roots.timers.due(now), roots.holds.due(caught_up_to)):
             dirty.setdefault(root, Cause()).due = True
         for root, cause in dirty.items():
-            roots.sound(cause)
-            if root not in roots.ripe and (cause.due or self._is_alarmed(root, cause, now)):
+            if cause.alarms:
+                roots.sound(cause)
+            alarmed = self._is_alarmed(root, cause, now)
+            if (alarmed or cause.due) and root not in roots.ripe:
                 roots.ripe.update(roots.clusters[root])
             seat = self._seat(root)
             if seat.waiting:
                 roots.dirty[root] = cause
             elif seat.claims:
                 self._serve(root, now)
-            elif self._documents or cause.due or self._concerns_triggers(root, cause, now):
+            elif self._documents or cause.due or alarmed or self._may_change_triggers(root, cause):
                 self._cluster(root, cause, now, caught_up_to)
             else:
                 self._put_off(root, cause, now)
@@ -100,11 +102,12 @@ class Settler:
             self._vanish(root)
         self._vanished.clear()
         roots.clock = now
-        self._let_go()
-
-    def _let_go(self) -> None:
         if len(self._groupings) > GROUPINGS_MAX:
             self._groupings.clear()
+        if self._at_hand:
+            self._let_go()
+
+    def _let_go(self) -> None:
         for root in [root for root in self._at_hand if root not in self._roots.clusters]:
             del self._at_hand[root]
         if sum(map(len, self._at_hand.values())) > AT_HAND_MAX:
@@ -125,9 +128,8 @@ class Settler:
         members, suppressions = self._roots.clusters[root], self._suppressions
         return [name for name in members if name not in suppressions] if suppressions.since else members
 
-    def _concerns_triggers(self, root: Id, cause: Cause, now: int) -> bool:
-        if self._is_alarmed(root, cause, now):
-            return True
+    def _may_change_triggers(self, root: Id, cause: Cause) -> bool:
+        """Whether facts of the cluster that came may change its triggers before their time."""
         roots = self._roots
         regroup = cause.regroup or not roots.contested.isdisjoint(cause.events)
         return cause.judge and (root in roots.told or (regroup and root in roots.ripe))
@@ -140,8 +142,9 @@ class Settler:
 
     def _is_alarmed(self, root: Id, cause: Cause, now: int) -> bool:
         """Whether the time of a changed cart has come, or that of somebody who joined the cluster."""
-        if any(alarm <= now for alarm in cause.alarms.values()):
-            return True
+        for alarm in cause.alarms.values():
+            if alarm <= now:
+                return True
         if not cause.regroup:
             return False
         members = self._roots.clusters[root]
@@ -180,7 +183,7 @@ class Settler:
         grouped, touched, moved = self._regroup(root, cause, before)
         self._withdraw_vanished(root, grouped, now)
         if cause.due:
-            due = self._due(grouped.groups, now, caught_up_to)
+            due = [group for group in grouped.groups if self._is_due(group, now, caught_up_to)]
             touched += [group for group in due if group not in touched]
         if self._documents:
             self._publish(touched, grouped, cause, now)
@@ -218,13 +221,13 @@ class Settler:
         heard = {
             grouped.group_of[name].owner: event for name, event in cause.events.items() if name in grouped.group_of
         }
-        due = self._due(grouped.groups, now, caught_up_to) if cause.due else ()
+        due = [group for group in grouped.groups if cause.due and self._is_due(group, now, caught_up_to)]
         groups = [grouped.group_of[owner] for owner in dict.fromkeys([*(group.owner for group in due), *heard])]
         if self._documents:
             for group in groups:
                 if group.owner in heard or self._is_shown_anew(group, now):
                     self._publisher.document(group, Kind("updated", heard.get(group.owner) or "sweep"), now)
-        if cause.due or self._concerns_triggers(root, cause, now):
+        if cause.due or self._is_alarmed(root, cause, now) or self._may_change_triggers(root, cause):
             self._triggers(root, groups, (), cause.judge, now, caught_up_to)
         if cause.due:
             self._arm(root, grouped.groups, now)
@@ -388,12 +391,7 @@ class Settler:
                 self._follow(touched, now)
             return
         for group in touched:
-            if (
-                0 < judge.alarm(group.ids) <= now
-                or judge.is_read(group.ids, caught_up_to)
-                or (changed and judge.has_told(group.ids))
-                or (group in moved and judge.has_carts(group.ids))
-            ):
+            if judge.is_asked(group.ids, now, caught_up_to, changed=changed, moved=group in moved):
                 if judge.judge(self._publisher.person(group), group, now, caught_up_to, None):
                     self._follow([group], now)
                 if root not in self._roots.told and judge.has_told(group.ids):
@@ -465,15 +463,21 @@ class Settler:
 
     # -- times -------------------------------------------------------------------------------------------------------
 
-    def _is_due(self, group: PersonIds, now: int) -> bool:
-        return any(0 < time <= now for name in group.ids for time in _times(self._seat(name)))
+    def _is_due(self, group: PersonIds, now: int, caught_up_to: int = 0) -> bool:
+        """Whether a time of it has come, or facts were read up to a deadline that waited for them."""
+        for name in group.ids:
+            seat = self._seat(name)
+            if 0 < seat.due <= now or 0 < seat.changes <= now or 0 < seat.alarm <= now or 0 < seat.held <= caught_up_to:
+                return True
+        return False
 
     def _is_shown_anew(self, group: PersonIds, now: int) -> bool:
         """Whether the time of its document has come, not only that of its triggers."""
-        return any(0 < time <= now for seat in map(self._seat, group.ids) for time in (seat.due, seat.changes))
-
-    def _due(self, groups: Iterable[PersonIds], now: int, caught_up_to: int) -> list[PersonIds]:
-        return [group for group in groups if self._is_due(group, now) or self._judge.is_read(group.ids, caught_up_to)]
+        for name in group.ids:
+            seat = self._seat(name)
+            if 0 < seat.due <= now or 0 < seat.changes <= now:
+                return True
+        return False
 
     def _arm(self, root: Id, groups: Iterable[PersonIds], now: int, wake: int = 0, hold: int = 0) -> None:
         """Notes when the cluster is due next: when one of these groups is, at `wake` if that is to come, or once facts
@@ -482,7 +486,7 @@ class Settler:
             for name in group.ids:
                 seat = self._seat(name)
                 hold = earlier(hold, seat.held)
-                for time in _times(seat):
+                for time in (seat.due, seat.changes, seat.alarm):
                     if time > now and (wake <= now or time < wake):
                         wake = time
         self._roots.arm(root, wake if wake > now else 0, hold)

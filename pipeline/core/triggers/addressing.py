@@ -23,6 +23,7 @@ from pipeline.core.person import Person
 from pipeline.core.touchpoint import Id
 
 _TYPES: Final = {"email": "email", "sms": "phone", "push": "device"}
+_ADDRESSES: Final = frozenset(_TYPES.values())
 _REFUSED: Final = ("denied", "revoked")
 
 
@@ -94,26 +95,29 @@ class Addressing:
         if type is None:
             named = self._trait("channels")
             return channel in named, None
-        own = {fragment for _, fragment in episode.changes}
-        best = max(
-            ((fragment in own, id == fragment, time, id) for fragment, id, time in self._seen if _fits(id, type)),
-            default=None,
-        )
-        if best is not None:
+        seen = self._seen.get(type)
+        if seen:
+            own = {fragment for _, fragment in episode.changes}
+            best = max((fragment in own, id == fragment, time, id) for fragment, id, time in seen)
             return True, self._shown(best[3])
-        return self._hint(type, own) if self._policy.contact_hints == "own_cart" else (False, None)
+        if self._policy.contact_hints == "own_cart":
+            return self._hint(type, {fragment for _, fragment in episode.changes})
+        return False, None
 
     @cached_property
-    def _seen(self) -> list[tuple[Id, Id, int]]:
-        """(fragment, identifier, newest time) of what could be an address; a device only where seen on channel app."""
-        ids = set(self._person.ids)
-        return [
-            (fragment.id, id, time)
-            for fragment in self._person.fragments
-            for id, time, app in self._sightings(fragment)
-            if id in ids and (app if _fits(id, "device") else _fits(id, "email") or _fits(id, "phone"))
-            if id not in self._bounced
-        ]
+    def _seen(self) -> dict[str, list[tuple[Id, Id, int]]]:
+        """By type (fragment, identifier, newest time) of what could be an address; a device only where seen on channel
+        app."""
+        found: dict[str, list[tuple[Id, Id, int]]] = {}
+        addresses = {id: type for id in self._person.ids if (type := id.partition(":")[0]) in _ADDRESSES}
+        if not addresses:
+            return found
+        for fragment in self._person.fragments:
+            for id, time, app in self._sightings(fragment):
+                kind = addresses.get(id)
+                if kind is not None and (app or kind != "device") and id not in self._bounced:
+                    found.setdefault(kind, []).append((fragment.id, id, time))
+        return found
 
     @cached_property
     def _bounced(self) -> set[str]:
@@ -152,7 +156,7 @@ class Addressing:
             (seen.last, key.partition(":")[2])
             for fragment in self._own(own)
             for key, seen in fragment.hints.items()
-            if _fits(key, type) and (self._as_of is None or seen.received <= self._as_of)
+            if key.startswith(f"{type}:") and (self._as_of is None or seen.received <= self._as_of)
             if key not in self._bounced
         ]
         if not hints:
@@ -179,7 +183,3 @@ class Addressing:
 
 def _on_app(sources: Iterable[str]) -> bool:
     return any(source.startswith("app/") for source in sources)
-
-
-def _fits(text: str, type: str) -> bool:
-    return text.startswith(type) and text[len(type) : len(type) + 1] == ":"

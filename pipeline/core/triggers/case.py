@@ -17,7 +17,7 @@ from pipeline.core.touchpoint import Id
 from pipeline.core.triggers.addressing import Addressing
 from pipeline.core.triggers.families import ALL, LEVEL
 from pipeline.core.triggers.known import Known
-from pipeline.core.triggers.soonest import soonest
+from pipeline.core.triggers.soonest import clocks
 
 
 class Case:
@@ -34,6 +34,7 @@ class Case:
         self.changed: dict[Id, dict[str, Told]] = {}
         self.wake: int | None = None
         self._homes: dict[str, set[Id]] = {}
+        self._live: list[Told] | None = None
 
     def read(self, ledger: Mapping[Id, Mapping[str, Told]]) -> None:
         """A trigger that is in several seats counts by its highest revision."""
@@ -63,7 +64,7 @@ class Case:
 
     @cached_property
     def _clocks(self) -> list[int | None]:
-        return [soonest(family, self.known) for family in ALL]
+        return clocks(self.known)
 
     @cached_property
     def addressing(self) -> Addressing:
@@ -93,10 +94,11 @@ class Case:
         return episode
 
     def live(self) -> list[Told]:
-        return sorted(
-            (told for told in self.told.values() if told.live),
-            key=lambda told: (told.deadline_at, told.fired_at, told.trigger_id),
-        )
+        """The triggers that are live, by deadline."""
+        if self._live is None:
+            found = [told for told in self.told.values() if told.live]
+            self._live = sorted(found, key=lambda told: (told.deadline_at, told.fired_at, told.trigger_id))
+        return self._live
 
     def wake_at(self, time: int) -> None:
         """Notes a clock time, later than now, at which something can change with no new fact."""
@@ -107,7 +109,7 @@ class Case:
         homes = self._homes.setdefault(told.trigger_id, set())
         if home is not None:
             homes.update((home, told.origin))
-        self.told[told.trigger_id] = told
+        self.told[told.trigger_id], self._live = told, None
         for each in sorted(homes):
             self.changed.setdefault(each, {})[told.trigger_id] = told
         self.records.append(record)

@@ -18,21 +18,14 @@ from pipeline.core.triggers.case import Case
 
 
 class Due(msgspec.Struct, frozen=True):
-    """step: from 1."""
+    """step: from 1. point: what the episode held at the deadline."""
 
     episode: Episode
     quiet: Quiet
     step: int
     deadline: int
-
-    @property
-    def point(self) -> Point:
-        """What the episode held at the deadline."""
-        return self.episode.at(self.deadline) or self.quiet.point
-
-    @property
-    def family(self) -> str:
-        return self.quiet.point.stage
+    point: Point
+    family: str
 
 
 class Agenda(msgspec.Struct):
@@ -89,11 +82,12 @@ def too_old(case: Case, deadline: int) -> bool:
 def deadlines(case: Case, episode: Episode) -> Iterator[Due]:
     """All of an episode, past and to come, by what is known."""
     for quiet in episode.quiet:
-        if quiet.point.stage in case.policy.enabled:
+        family = quiet.point.stage
+        if family in case.policy.enabled:
             for step, later in enumerate(case.policy.steps, 1):
                 deadline = quiet.deadline_at + later
                 if quiet.until is None or quiet.until > deadline:
-                    yield Due(episode, quiet, step, deadline)
+                    yield Due(episode, quiet, step, deadline, episode.at(deadline) or quiet.point, family)
 
 
 def _ready_at(case: Case, deadline: int, hold_from: int) -> int:

@@ -10,13 +10,14 @@ grace, too: they often come with an order.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import sha1
 from itertools import groupby
 from typing import Final, NamedTuple
 
 import msgspec
 
-from pipeline.core.episode import Episode, Point, contents
+from pipeline.core.episode import Episode, Point
 from pipeline.core.ledger import Cover, Told
 from pipeline.core.money import ZERO
 from pipeline.core.touchpoint import Id
@@ -94,7 +95,7 @@ def _is_told(case: Case, due: Due) -> bool:
             return True
         if told.episode_id == _episode_named(case, due)[0]:
             meant.append(told.covers[0])
-        if meant and contents(due.point.lines) in [cover.contents for cover in meant]:
+        if meant and due.point.contents in [cover.contents for cover in meant]:
             return True
     return False
 
@@ -172,7 +173,7 @@ def _fired(case: Case, told: Told, due: Due, others: Others, reach: Reach) -> To
 
 
 def _cover(point: Point) -> Cover:
-    return Cover(point.time, *point.ref, contents(point.lines))
+    return Cover(point.time, *point.ref, point.contents)
 
 
 def _named(case: Case, due: Due) -> Name:
@@ -205,6 +206,7 @@ def _episode_named(case: Case, due: Due) -> tuple[str, Id]:
     return _uuid(episode.key, *first), home
 
 
+@lru_cache(maxsize=65_536)
 def _uuid(*names: str) -> str:
     """UUIDv5 of these names."""
     made = bytearray(sha1(_NAMESPACE + "\n".join(names).encode(), usedforsecurity=False).digest()[:16])

@@ -66,12 +66,16 @@ def _is_excluded(case: Case, due: Due) -> bool:
 def is_held_out(profile_id: str, registry: Registry) -> bool:
     """Whether a person is in the control group: the same persons for as long as the share is the same."""
     share = registry.policy.triggers.holdout
+    if not share:
+        return False
     drawn = int.from_bytes(blake2b(profile_id.encode(), digest_size=6, person=b"holdout").digest())
     return drawn < share * (1 << 48)
 
 
 def exceeds(live: list[Told], deadline: int, window: int, cap: int) -> bool:
     """Whether one more trigger at `deadline` would make more than `cap` in some span shorter than `window`."""
+    if len(live) < cap:
+        return False
     times = sorted(told.deadline_at for told in live if abs(told.deadline_at - deadline) < window)
     starts = [time for time in times if time <= deadline] + [deadline]
     return any(sum(start <= time < start + window for time in times) >= cap for start in starts)

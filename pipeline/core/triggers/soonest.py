@@ -8,7 +8,6 @@ from functools import lru_cache
 from pipeline.core.fragment import Fragment
 from pipeline.core.policy_sections import Triggers
 from pipeline.core.triggers.families import ALL
-from pipeline.core.triggers.family import Family
 from pipeline.core.triggers.known import Known
 
 
@@ -18,19 +17,23 @@ def earliest(fragments: Sequence[Fragment], policy: Triggers) -> int | None:
     return min((time + policy.grace for time in times if time is not None), default=None)
 
 
-def soonest(family: Family, known: Known) -> int | None:
-    """The same of one family and what is known of a person, closer."""
-    policy = known.policy.triggers
-    if not _is_on(family, policy.enabled):
-        return None
-    if family.soonest is not None:
-        time = family.soonest(known)
-    else:
-        times = [time for one in known.fragments if (time := family.earliest(one, policy)) is not None]
-        time = min(times) if times else None
-    return None if time is None else time + policy.grace
+def clocks(known: Known) -> list[int | None]:
+    """The same of each family and what is known of a person, closer."""
+    policy, fragments = known.policy.triggers, known.fragments
+    found: list[int | None] = []
+    for family, on in zip(ALL, _are_on(policy.enabled), strict=True):
+        time = None
+        if on and family.soonest is not None:
+            time = family.soonest(known)
+        elif on:
+            for fragment in fragments:
+                first = family.earliest(fragment, policy)
+                if first is not None and (time is None or first < time):
+                    time = first
+        found.append(None if time is None else time + policy.grace)
+    return found
 
 
-@lru_cache(maxsize=1024)
-def _is_on(family: Family, enabled: tuple[str, ...]) -> bool:
-    return not set(family.names).isdisjoint(enabled)
+@lru_cache(maxsize=64)
+def _are_on(enabled: tuple[str, ...]) -> tuple[bool, ...]:
+    return tuple(not set(family.names).isdisjoint(enabled) for family in ALL)
