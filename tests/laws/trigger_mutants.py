@@ -111,8 +111,8 @@ MUTANTS = (
     Mutant(
         "the same contents are told again",
         "core.triggers.firing:_is_told",
-        "if meant and contents(due.point.lines) in",
-        "if False and contents(due.point.lines) in",
+        "if meant and due.point.contents in",
+        "if False and due.point.contents in",
         641,
     ),
     Mutant(
