@@ -485,7 +485,9 @@ class Settler:
         for group in groups:
             for name in group.ids:
                 seat = self._seat(name)
-                hold = earlier(hold, seat.held)
+                held = seat.held
+                if held and (not hold or held < hold):
+                    hold = held
                 for time in (seat.due, seat.changes, seat.alarm):
                     if time > now and (wake <= now or time < wake):
                         wake = time

@@ -31,6 +31,8 @@ class Timers:
         self._closed: dict[int, list[Id]] = {}
         self._open: dict[int, list[tuple[int, Id]]] = {}
         """Buckets that came up, as heaps."""
+        self._next: int | None = 0
+        """The next time; None: it is to be found."""
 
     def __len__(self) -> int:
         return len(self._wake)
@@ -43,8 +45,13 @@ class Timers:
     def arm(self, root: Id, wake: int) -> None:
         """The cluster of `root` is due at `wake`, and at no other time; 0: never."""
         if not wake:
-            self._wake.pop(root, None)
+            self.forget(root)
             return
+        soonest = self._next
+        if soonest is not None and (not soonest or wake < soonest):
+            self._next = wake
+        elif self._wake.get(root) == soonest != wake:
+            self._next = None
         self._wake[root] = wake
         place = self._place.get(root)
         if place is None or place > wake:
@@ -52,10 +59,28 @@ class Timers:
 
     def forget(self, root: Id) -> int:
         """The cluster of `root` is not due any more; when it would have been, 0: never."""
-        return self._wake.pop(root, 0)
+        wake = self._wake.pop(root, 0)
+        if wake and wake == self._next:
+            self._next = None
+        return wake
 
     def next(self) -> int:
         """The next time at which a cluster is due; 0: none is."""
+        if self._next is None:
+            self._next = self._bring_up()
+        return self._next
+
+    def due(self, now: int) -> Iterator[Id]:
+        """Takes out the clusters that are due."""
+        while 0 < self.next() <= now:
+            self._bring_up()
+            root = heappop(self._open[self._starts[0]])[1]
+            del self._wake[root], self._place[root]
+            self._next = None
+            yield root
+
+    def _bring_up(self) -> int:
+        """Puts the entry of the next time first; that time, 0: there is none."""
         while self._starts:
             bucket = self._first()
             while bucket:
@@ -67,13 +92,6 @@ class Timers:
                     self._move_on(root)
             del self._open[heappop(self._starts)]
         return 0
-
-    def due(self, now: int) -> Iterator[Id]:
-        """Takes out the clusters that are due."""
-        while 0 < self.next() <= now:
-            root = heappop(self._open[self._starts[0]])[1]
-            del self._wake[root], self._place[root]
-            yield root
 
     def _enter(self, root: Id, wake: int) -> None:
         start = wake - wake % BUCKET
