@@ -152,11 +152,13 @@ class Folding:
 
     def report(self, mark: Callable[[Id, Id, str, bool, bool, int], None]) -> None:
         """Sends each fragment that changed since the last call to its root; `mark` notes it at a root of this shard."""
+        self.next_alarm, self.urgent = 0, False
+        if not self._changed:
+            return
         changed, self._changed = self._changed, {}
         regroup, self._regroup = self._regroup, set()
         judged, self._judged = self._judged, set()
         alarms, self._alarms = self._alarms, {}
-        self.next_alarm, self.urgent = 0, False
         for anchor, event in changed.items():
             root, parent = self._index.climb(anchor)
             alarm = alarms.get(anchor, 0)

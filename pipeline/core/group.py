@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from pipeline.core import mail, state
 from pipeline.core.catalogue.products import Pace
@@ -20,6 +21,9 @@ from pipeline.core.shard import Shard
 from pipeline.core.timers import earlier
 from pipeline.core.times import DAY
 from pipeline.core.touchpoint import Id, Rejected, Touchpoint
+
+SWEEP_AFTER: Final = 1_000
+"""Drains and touchpoints."""
 
 
 class Group:
@@ -42,6 +46,10 @@ class Group:
         self._outdated: list[int] = []
         """Shards whose state was made with another policy."""
         self._claimed = False
+        self._tomorrow = 0
+        """When the day ends on which all shards have last forgotten what is not to be kept."""
+        self._unswept = 0
+        """Drains and touchpoints since the caches were last swept, where no rows are wanted."""
 
     @property
     def shards(self) -> tuple[int, ...]:
@@ -85,7 +93,7 @@ class Group:
             self._unmarked[number] = made is not None and state.readable(made, self._registry).archived
         if made is not None and not same:
             self._outdated.append(number)
-        self._shards[number] = shard
+        self._shards[number], self._tomorrow = shard, 0
         self._settlers[number] = Settler(shard, self._clock, self._out, documents=self._documents)
 
     def remove(self, number: int) -> tuple[Shard, Settler]:
@@ -98,7 +106,7 @@ class Group:
         at home in this process are to be asked for."""
         shard, settler = removed
         shard.catalogue.products.review_lifts()
-        self._shards[number], self._settlers[number] = shard, settler
+        self._shards[number], self._settlers[number], self._tomorrow = shard, settler, 0
 
     def touch(self, shard: int, touchpoint: Touchpoint) -> Rejected | None:
         """A touchpoint read from a shard's partition; why not, if it may not come in."""
@@ -169,11 +177,10 @@ class Group:
     def drain(self, now: int, caught_up_to: int) -> Effects:
         """Ends an epoch at clock `now` (microseconds; never goes back) and returns all that it has to make durable."""
         self._claimed = False
-        for number in self._outdated:
-            if number in self._shards:
-                self._shards[number].folding.review()
-        self._outdated.clear()
-        self._expire(now)
+        if self._outdated:
+            self._review()
+        if now >= self._tomorrow:
+            self._expire(now)
         self._run()
         self._settle(now, caught_up_to)
         while self._local:
@@ -181,9 +188,16 @@ class Group:
             self._settle(now, caught_up_to)
         return self._collect()
 
+    def _review(self) -> None:
+        for number in self._outdated:
+            if number in self._shards:
+                self._shards[number].folding.review()
+        self._outdated.clear()
+
     def _expire(self, now: int) -> None:
         """Once a day: what the policy does not keep any longer is forgotten."""
         today = now // DAY
+        self._tomorrow = (today + 1) * DAY
         for shard in self._shards.values():
             if shard.expired < today:
                 shard.expired = today
@@ -306,14 +320,22 @@ class Group:
 
     def _collect(self) -> Effects:
         effects, self._effects = self._effects, Effects()
-        if self._touched:
-            effects.counts["touchpoints"], self._touched = self._touched, 0
+        touched, self._touched = self._touched, 0
+        if touched:
+            effects.counts["touchpoints"] = touched
         if self._durable:
             self._collect_rows(effects)
         else:
+            self._sweep(touched)
+        return effects
+
+    def _sweep(self, touched: int) -> None:
+        """Keeps the caches within their bounds; each look at them is for many drains or touchpoints."""
+        self._unswept += 1 + touched
+        if self._unswept >= SWEEP_AFTER:
+            self._unswept = 0
             for shard in self._shards.values():
                 shard.forget()
-        return effects
 
     def _collect_rows(self, effects: Effects) -> None:
         for number, shard in self._shards.items():

@@ -41,6 +41,8 @@ class Moves:
 
     def cut(self) -> None:
         """Hands the clusters of the roots lost since the last call to where their parents lead."""
+        if not self._lost:
+            return
         roots = self._roots
         lost, self._lost = self._lost, []
         for old in lost:

@@ -39,6 +39,7 @@ class Roots:
         self._revision_of = revision_of
         self.ripe, self.told, self.contested = watched.ripe, watched.told, watched.contested
         self.seats: Rows[Seat] = Rows(seats_of.encode, seats_of.decode, registry.key, durable=durable)
+        self.seat = self.seats.at
         self.replicas = rows_of(registry, durable=durable)
         self.clusters: dict[Id, list[Id]] = {}
         """Root -> all identifiers of the cluster whose seats are here."""
@@ -72,11 +73,6 @@ class Roots:
         seat = Seat(name, name, evaluated=self.clock, revision=self._revision_of(name))
         self.seats.put(name, seats_of.heir(heir) if heir else seat)
         self.clusters[name] = [name]
-
-    def seat(self, name: Id) -> Seat:
-        seat = self.seats.get(name)
-        assert seat is not None
-        return seat
 
     def report(self, message: Report) -> None:
         """A fragment's new version: kept by its root, passed on by anyone else."""

@@ -14,6 +14,19 @@ from pipeline.core.touchpoint import Id
 T = TypeVar("T")
 
 
+class _Decoded(dict[Id, T]):
+    """Decoded rows by name. A row that is not among them is decoded when it is asked for; None: there is none."""
+
+    def __init__(self, missing: Callable[[Id], T | None]) -> None:
+        self._missing = missing
+
+    def __missing__(self, name: Id) -> T | None:
+        row = self._missing(name)
+        if row is not None:
+            self[name] = row
+        return row
+
+
 class Rows(Generic[T]):
     def __init__(
         self,
@@ -27,24 +40,22 @@ class Rows(Generic[T]):
         self._encode, self._decode, self._key = encode, decode, key
         self._durable, self._cache_max = durable, cache_max
         self._rows: dict[bytes, bytes] = {}
-        self._hot: dict[Id, T] = {}
+        self._hot: _Decoded[T] = _Decoded(self._read)
         self._changed: dict[Id, None] = {}
         self._dropped: list[bytes] = []
         self.bytes = 0
         """Of the encoded rows."""
-        self.get_hot = self._hot.get
+        self.get: Callable[[Id], T | None] = self._hot.__getitem__
+        """The row of that name, decoded; None: there is none."""
+        self.at: Callable[[Id], T] = cast(Any, self.get)
+        """A row that must be there."""
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def get(self, name: Id) -> T | None:
-        row = self._hot.get(name)
-        if row is None:
-            encoded = self._rows.get(self._key(name))
-            if encoded is None:
-                return None
-            row = self._hot[name] = self._decode(encoded)
-        return row
+    def _read(self, name: Id) -> T | None:
+        row = self._rows.get(self._key(name)) if self._rows else None
+        return None if row is None else self._decode(row)
 
     def has(self, name: Id) -> bool:
         """Whether there is such a row; it is not decoded."""

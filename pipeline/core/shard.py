@@ -78,6 +78,15 @@ class Shard:
         )
         self.index.tell(born=self.roots.born, hub=self.folding.became_hub, lost=self.moves.lost)
         self._fragments, self._replicas = self.folding.fragments, self.roots.replicas
+        self._kinds: tuple[tuple[bytes, Rows[Any]], ...] = (
+            (b"N", self.index.nodes),
+            (b"F", self._fragments),
+            (b"R", self._replicas),
+            (b"S", self.roots.seats),
+            *self.catalogue.kinds(),
+        )
+        self.fragment = self._known if registry.shards > 1 else self._fragments.get
+        """The newest version known here of a fragment of a cluster of this shard."""
         self.touch = self.folding.touch
         self.cut = self.moves.cut
         self.vanish = self._erasing.vanish
@@ -124,8 +133,7 @@ class Shard:
         self.folding.report(self.roots.changed)
         self.catalogue.report()
 
-    def fragment(self, name: Id) -> Fragment | None:
-        """The newest version known here of a fragment of a cluster of this shard."""
+    def _known(self, name: Id) -> Fragment | None:
         return (self._fragments if self._home(name) == self._number else self._replicas).get(name)
 
     def fragments(self) -> Iterator[Fragment]:
@@ -139,13 +147,13 @@ class Shard:
 
     def forget(self) -> None:
         """Lets go of what the caches and the deduplication window no longer hold, where no rows are wanted."""
-        for _, rows in self._kinds():
+        for _, rows in self._kinds:
             rows.evict()
         self.folding.dedup.sweep()
 
     def collect(self) -> Iterator[tuple[bytes, bytes | None]]:
         """Rows that changed since the last call: kind and key, row or None."""
-        for kind, rows in self._kinds():
+        for kind, rows in self._kinds:
             for key, row in rows.collect():
                 yield kind + key, row
         for key, row in self.folding.dedup.collect():
@@ -159,7 +167,7 @@ class Shard:
 
     def load(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
         """Takes the rows of the state topic (or of `collect`) into an empty shard."""
-        takers: dict[bytes, Callable[[bytes, bytes], None]] = {kind: rows.load for kind, rows in self._kinds()}
+        takers: dict[bytes, Callable[[bytes, bytes], None]] = {kind: rows.load for kind, rows in self._kinds}
         takers[b"S"] = self.roots.load_seat
         takers[b"P"] = self.catalogue.products.load
         takers[b"D"] = self.folding.dedup.load
@@ -172,9 +180,5 @@ class Shard:
 
     def held(self) -> Iterator[tuple[str, int, int]]:
         """Kind, number and bytes of the rows held."""
-        for name, (_, rows) in zip(KINDS, self._kinds(), strict=True):
+        for name, (_, rows) in zip(KINDS, self._kinds, strict=True):
             yield name, len(rows), rows.bytes
-
-    def _kinds(self) -> tuple[tuple[bytes, Rows[Any]], ...]:
-        own = ((b"N", self.index.nodes), (b"F", self._fragments), (b"R", self._replicas), (b"S", self.roots.seats))
-        return (*own, *self.catalogue.kinds())

@@ -32,8 +32,10 @@ class Catalogue:
 
     def report(self) -> None:
         """Tells watchers and SKUs what changed since the last call."""
-        self.orders.report()
-        self._watching.report()
+        if self.orders.changed:
+            self.orders.report()
+        if self._watching.changed:
+            self._watching.report()
 
     def kinds(self) -> tuple[tuple[bytes, Rows[Any]], ...]:
         return (

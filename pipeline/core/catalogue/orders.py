@@ -41,7 +41,8 @@ class Orders:
         self._kept = registry.policy.identity.clamp_past
         self.deals: Rows[Deal] = Rows(_deal_to_row, _deal_of_row, registry.key, durable=durable)
         self.buyers: Rows[Spans] = Rows(_spans_to_row, _spans_of_row, registry.key, durable=durable)
-        self._changed: dict[Id, None] = {}
+        self.changed: dict[Id, None] = {}
+        """Orders of which SKUs are to be told."""
         self._count = 0
         self.handlers: dict[type, Callable[..., None]] = {
             Dealt: self._dealt,
@@ -69,7 +70,7 @@ class Orders:
         """The row of an order, about to be changed."""
         deal = self.deals.get(order) or Deal()
         self.deals.put(order, deal)
-        self._changed[order] = None
+        self.changed[order] = None
         return deal
 
     def _bought(self, message: Bought) -> None:
@@ -111,7 +112,7 @@ class Orders:
 
     def report(self) -> None:
         """Tells SKUs what changed since the last call."""
-        told, self._changed = self._changed, {}
+        told, self.changed = self.changed, {}
         for order in told:
             self._settle(order)
         if self._count:
@@ -120,7 +121,7 @@ class Orders:
 
     def _settle(self, order: Id) -> None:
         deal = self._deal(order)
-        del self._changed[order]
+        del self.changed[order]
         share = deal.share(self._zone)
         if share == deal.told:
             return

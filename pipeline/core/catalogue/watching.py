@@ -40,8 +40,8 @@ class Watching:
         self._registry, self._products, self._post, self._count = registry, products, post, count
         encode, decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(list[Id]).decode
         self.watchers: Rows[list[Id]] = Rows(encode, decode, lambda name: name.encode(), durable=durable)
-        self._prices: dict[Id, list[Price]] = {}
-        self._stocks: dict[Id, list[Stock]] = {}
+        self.changed: dict[Id, tuple[list[Price], list[Stock]]] = {}
+        """What watchers of an SKU are to be told."""
         self.handlers: dict[type, Callable[..., None]] = {
             Announce: self._announce,
             Watch: self._watch,
@@ -52,15 +52,18 @@ class Watching:
         product = self._products.product(message.to)
         changed = False
         if message.price is not None and keep(product.prices, message.price, PRICES_MAX):
-            self._prices.setdefault(message.to, []).append(message.price)
+            self._told(message.to)[0].append(message.price)
             changed = True
         if message.stock is not None:
             changed = products_of.newest_stock(product.stocks, message.store, message.stock)
             if not message.store and keep(product.stock, message.stock, STOCKS_MAX):
-                self._stocks.setdefault(message.to, []).append(message.stock)
+                self._told(message.to)[1].append(message.stock)
                 changed = True
         if changed:
             self._products.mark(product)
+
+    def _told(self, sku: Id) -> tuple[list[Price], list[Stock]]:
+        return self.changed.setdefault(sku, ([], []))
 
     def _watch(self, message: Watch) -> None:
         sku = message.to
@@ -102,8 +105,7 @@ class Watching:
 
     def report(self) -> None:
         """Tells watchers what changed since the last call."""
-        prices, self._prices = self._prices, {}
-        stocks, self._stocks = self._stocks, {}
-        for sku in prices | stocks:
+        changed, self.changed = self.changed, {}
+        for sku, (prices, stocks) in changed.items():
             for anchor in self._anchors(self._products.product(sku)):
-                self._post(Offer(anchor, sku, prices.get(sku, []), stocks.get(sku, [])))
+                self._post(Offer(anchor, sku, prices, stocks))
