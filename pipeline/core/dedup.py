@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from itertools import islice
 
 import xxhash
 
@@ -23,7 +24,8 @@ class Dedup:
         self._window, self._durable = window, durable
         self._folded: dict[int, int] = {}
         self._hours: dict[int, list[int]] = {}
-        self._fresh: dict[int, list[int]] = {}
+        self._fresh: dict[int, int] = {}
+        """Hours with digests that are in no row yet -> the place of the first of them."""
         self._rows: dict[int, list[bytes]] = {}
         self._newest = 0
         self._swept = 0
@@ -40,9 +42,9 @@ class Dedup:
         hours = self._hours.get(hour)
         if hours is None:
             hours = self._hours[hour] = []
+        if self._durable and hour not in self._fresh:
+            self._fresh[hour] = len(hours)
         hours.append(digest)
-        if self._durable:
-            self._fresh.setdefault(hour, []).append(digest)
         if received > self._newest:
             self._newest = received
         return True
@@ -59,11 +61,12 @@ class Dedup:
 
     def collect(self) -> Iterator[tuple[bytes, bytes | None]]:
         """New rows, and the keys of rows whose window has passed."""
-        for hour, digests in self._fresh.items():
+        pack, folded = _ENTRY.pack, self._folded
+        for hour, first in self._fresh.items():
             key = _KEY.pack(hour, self._sequence)
             self._sequence += 1
             self._rows.setdefault(hour, []).append(key)
-            yield key, b"".join(_ENTRY.pack(digest, self._folded[digest]) for digest in digests)
+            yield key, b"".join([pack(digest, folded[digest]) for digest in islice(self._hours[hour], first, None)])
         self._fresh.clear()
         for key in self.sweep():
             yield key, None

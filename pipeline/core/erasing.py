@@ -125,7 +125,7 @@ class Erasing:
         """Drops the rows of a cluster of which nothing is known any more, if no other shard may know of it. Its profile
         had a revision, which none that comes after falls below: that stays, by keyed hash."""
         members = self._roots.clusters.get(root, [])
-        if root in self._roots.dirty or root in self._roots.orphans.values():
+        if root in self._roots.dirty or self._roots.orphans.at(root):
             return
         if not all(self._is_blank(name, members) for name in members):
             return

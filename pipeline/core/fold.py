@@ -82,27 +82,19 @@ def _facts(fragment: Fragment, tp: Touchpoint, registry: Registry) -> None:
     type = tp.type
     if type in ACTIVITY or (tp.channel != "server" and type not in KNOWN):
         fold_activity(fragment, tp, registry)
-    facts = _FACTS.get(type)
+    facts, data = _FACTS.get(type), tp.data
     if facts is not None:
         facts(fragment, tp, registry)
-    data = tp.data
     if data.traits:
         fold_traits(fragment, tp, registry)
     if data.store is not None or type == "order.placed":
         fold_store(fragment, tp, registry)
     if data.campaign is not None:
         fold_touch(fragment, tp, registry)
-    if type == VIEW:
-        fragment.looks += 1
-    if _is_deed(tp, facts):
+    is_view = type == VIEW
+    fragment.looks += is_view
+    if (facts is not None and not is_view) or data.traits or data.campaign or data.store or tp.channel in IN_STORE:
         fragment.deeds += 1
-
-
-def _is_deed(tp: Touchpoint, facts: Facts | None) -> bool:
-    """Whether a touchpoint said more than that somebody was there, or looked at a product."""
-    data = tp.data
-    told = facts is not None and tp.type != VIEW
-    return told or bool(data.traits or data.campaign or data.store) or tp.channel in IN_STORE
 
 
 def _veto(fragment: Fragment, tp: Touchpoint, registry: Registry) -> list[Id]:

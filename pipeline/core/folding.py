@@ -82,9 +82,9 @@ class Folding:
             self._index.node(anchor)
             fragment = Fragment(anchor)
         plain = touchpoint.plain
-        learned = plain is not None and any(id not in fragment.plain for id in plain)
+        learned = plain is not None and not plain.keys() <= fragment.plain.keys()
         born = fragment.born
-        overtaken = self._overtaken(fragment, touchpoint)
+        overtaken = self._overtaken(fragment, touchpoint) if touchpoint.received < fragment.received else ()
         dropped = dict(fragment.dropped) if fragment.dropped else None
         new = fold(fragment, touchpoint, self._registry)
         if fragment.dropped:
@@ -139,16 +139,18 @@ class Folding:
 
     def _set_alarm(self, anchor: Id, touchpoint: Touchpoint) -> None:
         """When something can be due by it: what is late may show at once that something was."""
+        time, received = touchpoint.time, touchpoint.received
         wait = self._waits.get(touchpoint.type)
-        at_once = -(-touchpoint.received // SECOND) * SECOND
-        if touchpoint.received - touchpoint.time > self._grace and not self._ripe.isdisjoint(touchpoint.ids):
-            self._arm(anchor, at_once)
+        if received - time > self._grace and not self._ripe.isdisjoint(touchpoint.ids):
+            self._arm(anchor, _next_second(received))
         elif wait is not None:
-            self._arm(anchor, max(touchpoint.time + wait, at_once))
+            self._arm(anchor, max(time + wait, _next_second(received)))
 
     def _arm(self, anchor: Id, alarm: int) -> None:
-        self._alarms[anchor] = earlier(self._alarms.get(anchor, 0), alarm)
-        self.next_alarm = earlier(self.next_alarm, alarm)
+        known = self._alarms.get(anchor)
+        if known is None or alarm < known:
+            self._alarms[anchor] = alarm
+            self.next_alarm = earlier(self.next_alarm, alarm)
 
     def report(self, mark: Callable[[Id, Id, str, bool, bool, int], None]) -> None:
         """Sends each fragment that changed since the last call to its root; `mark` notes it at a root of this shard."""
@@ -201,7 +203,7 @@ class Folding:
             self._changed.setdefault(fragment.id, "")
             self._judged.add(fragment.id)
         for fact in new:
-            self._arm(fragment.id, max(fact.time + self._grace, -(-fact.received // SECOND) * SECOND))
+            self._arm(fragment.id, max(fact.time + self._grace, _next_second(fact.received)))
 
     # -- who was seen with whom --------------------------------------------------------------------------------------
 
@@ -210,10 +212,8 @@ class Folding:
             for _ in range(count - before.get(bound, 0)):
                 self._count(f"dropped.{bound}")
 
-    def _overtaken(self, fragment: Fragment, touchpoint: Touchpoint) -> list[Id]:
+    def _overtaken(self, fragment: Fragment, touchpoint: Touchpoint) -> Sequence[Id]:
         """Identifiers known with the anchor from touchpoints that were received later than this one."""
-        if touchpoint.received >= fragment.received:
-            return []
         since = weaker_since(fragment)
         return [name for name in touchpoint.ids[1:] if touchpoint.received < since.get(name, 0)]
 
@@ -314,6 +314,11 @@ class Folding:
         self._changed.setdefault(fragment.id, "")
         self._regroup.add(fragment.id)
         self._judged.add(fragment.id)
+
+
+def _next_second(time: int) -> int:
+    """The full second that is not before it."""
+    return -(-time // SECOND) * SECOND
 
 
 def _first_seen(fragment: Fragment, name: Id) -> int:

@@ -125,6 +125,8 @@ class Group:
         home = self._registry.home(touchpoint.ids[0])
         if home == shard:
             self._shards[shard].touch(touchpoint)
+        elif home in self._shards:
+            self._shards[home].take(touchpoint)
         else:
             self._post(Touch(touchpoint.ids[0], touchpoint))
         return None

@@ -85,8 +85,11 @@ class Registry:
         self._blocked = blocker(policy)
         self._identified: Cache[tuple[str, str], Identified] = Cache(self._identify)
         self._orders, self._homes, self._profile_ids = Cache(self._order), Cache(self._home), Cache(self._profile_id)
+        self._keys: Cache[Id, bytes] = Cache(lambda id: self.order(id)[1:])
         self.order: Callable[[Id], bytes] = self._orders.__getitem__
         """Sort key of x ≺ y: one byte rank, 16 bytes key."""
+        self.key: Callable[[Id], bytes] = self._keys.__getitem__
+        """16 bytes; of a mask one more."""
         self.home: Callable[[Id], int] = self._homes.__getitem__
         """The shard at which the identifier lives."""
         self.profile_id: Callable[[Id], str] = self._profile_ids.__getitem__
@@ -118,10 +121,6 @@ class Registry:
     def type(self, id: Id) -> str:
         return id.partition(":")[0]
 
-    def key(self, id: Id) -> bytes:
-        """16 bytes; of a mask one more."""
-        return self.order(id)[1:]
-
     def masked(self, id: Id) -> Id:
         """What stands for an erased identifier where the index needs something in its place: with the same home and
         the same place in the order, and known by the key alone."""
@@ -129,7 +128,7 @@ class Registry:
 
     def forget(self) -> None:
         """Lets go of all identifiers in the caches."""
-        for cache in (self._identified, self._orders, self._homes, self._profile_ids):
+        for cache in (self._identified, self._orders, self._keys, self._homes, self._profile_ids):
             cache.clear()
 
     def _identify(self, given: tuple[str, str]) -> Identified:

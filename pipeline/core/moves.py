@@ -67,9 +67,8 @@ class Moves:
             roots.mark(root, name, "", True)
         roots.clusters[root].extend(members)
         roots.join(old, root, members)
-        for name, where in list(roots.orphans.items()):
-            if where == old:
-                roots.orphan(name, root)
+        for name in roots.orphans.at(old):
+            roots.orphans.note(name, root)
         before, after = roots.seat(old), roots.seat(root)
         for bundle, (arrived, size) in before.waiting.items():
             self._expect(root, bundle, arrived, size)
@@ -91,14 +90,14 @@ class Moves:
             self._post(Adopt(parent, old, len(members), seats_of.encode(seat), row))
             roots.seats.drop(name)
             roots.replicas.drop(name)
-        for name in [name for name, where in roots.orphans.items() if where == old]:
+        for name in roots.orphans.at(old):
             here = self._index.is_here(name)
             row = (self._fragments if here else roots.replicas).encoded(name)
             if row is not None:
                 self._post(Report(parent, name, row, 1, True, True, 0))
             if not here:
                 roots.replicas.drop(name)
-            roots.orphan(name, None)
+            roots.orphans.note(name, None)
 
     def _row_for(self, parent: Id, name: Id, replica: bytes | None) -> bytes | None:
         """The fragment that travels with a seat to the home of `parent`."""
@@ -120,7 +119,7 @@ class Moves:
         seat.wake = seat.hold = 0
         roots.seats.put(name, seat)
         roots.clusters[root].append(name)
-        roots.orphan(name, None)
+        roots.orphans.note(name, None)
         if message.fragment is not None:
             roots.replicate(root, name, message.fragment)
         fragment = (self._fragments if self._index.is_here(name) else roots.replicas).get(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from struct import unpack_from
 from typing import Final
 
 _M: Final = 0x5BD1E995
@@ -14,8 +15,8 @@ def murmur2(data: bytes) -> int:
     length = len(data)
     whole = length & ~3
     hashed = _SEED ^ length
-    for start in range(0, whole, 4):
-        word = int.from_bytes(data[start : start + 4], "little") * _M & _MASK
+    for word in unpack_from(f"<{length >> 2}I", data):
+        word = word * _M & _MASK
         hashed = hashed * _M & _MASK ^ (word ^ word >> 24) * _M & _MASK
     if whole < length:
         hashed = (hashed ^ int.from_bytes(data[whole:], "little")) * _M & _MASK

@@ -6,7 +6,7 @@ it or publishes for it, and it goes on with the cluster.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from pipeline.core import seat as seats_of
 from pipeline.core.cause import Cause, Watched
@@ -14,6 +14,7 @@ from pipeline.core.fragment import Fragment
 from pipeline.core.fragment_rows import rows_of, version_of
 from pipeline.core.identifiers import Registry
 from pipeline.core.mail import Mail, Point, Report
+from pipeline.core.orphans import Orphans
 from pipeline.core.rows import Rows
 from pipeline.core.seat import Seat
 from pipeline.core.timers import Timers, earlier
@@ -49,13 +50,11 @@ class Roots:
         self.dirty: dict[Id, Cause] = {}
         self.heirs: dict[Id, bytes] = {}
         """In a rebuild: seats, encoded, of identifiers of which something was published and that were not seen yet."""
-        self.orphans: dict[Id, Id] = {}
-        """Identifier whose fragment came without its seat -> the root it was sent to."""
+        self.orphans = Orphans(registry.key)
         self.clock = 0
         """When the last epoch ended. What becomes known of identifiers that are new after that was received later."""
         self.claimed: set[Id] = set()
         """Where privacy requests came to wait, until their cluster is whole."""
-        self._moved_orphans: set[Id] = set()
         self._with_carts: set[Id] = set()
 
     def arm(self, root: Id, wake: int, hold: int) -> None:
@@ -103,15 +102,7 @@ class Roots:
     def note_orphan(self, root: Id, name: Id) -> None:
         """A fragment is here; its seat may still be on its way."""
         if not self.seats.has(name):
-            self.orphan(name, root)
-
-    def orphan(self, name: Id, root: Id | None) -> None:
-        """Notes where a fragment without seat was sent to, or that it is an orphan no more."""
-        if root is not None:
-            self.orphans[name] = root
-        elif self.orphans.pop(name, None) is None:
-            return
-        self._moved_orphans.add(name)
+            self.orphans.note(name, root)
 
     def changed(self, root: Id, anchor: Id, event: str, regroup: bool, judge: bool, alarm: int) -> None:
         """A fragment at home here has changed, whose root is here, too."""
@@ -144,7 +135,7 @@ class Roots:
     def mask(self, name: Id, mask: Id) -> None:
         """Puts a mask in the place of an identifier, wherever it is named here."""
         self.replicas.drop(name)
-        self.orphan(name, None)
+        self.orphans.note(name, None)
         for watched in (self.ripe, self.told, self.contested, self.claimed):
             watched.discard(name)
         seat = self.seats.rename(name, mask)
@@ -154,8 +145,8 @@ class Roots:
             members = self.clusters[seat.root]
             members[members.index(name)] = mask
             self.seats.put(mask, _blank(seat, mask))
-        for orphan in [orphan for orphan, root in self.orphans.items() if root == name]:
-            self.orphan(orphan, mask)
+        for orphan in self.orphans.at(name):
+            self.orphans.note(orphan, mask)
 
     def _mask_root(self, name: Id, mask: Id) -> None:
         members = self.clusters[mask] = self.clusters.pop(name)
@@ -218,17 +209,6 @@ class Roots:
                 self.mark(root, name, "policy", True)
 
     # -- rows --------------------------------------------------------------------------------------------------------
-
-    def collect_orphans(self) -> Iterator[tuple[bytes, bytes | None]]:
-        """Key and row (None: deleted) of the orphans that came and went since the last call."""
-        for name in self._moved_orphans:
-            root = self.orphans.get(name)
-            yield self._registry.key(name), None if root is None else f"{root}\n{name}".encode()
-        self._moved_orphans.clear()
-
-    def load_orphan(self, row: bytes) -> None:
-        root, name = map(Id, row.decode().split("\n"))
-        self.orphans[name] = root
 
     def load_seat(self, key: bytes, row: bytes) -> None:
         self.seats.load(key, row)

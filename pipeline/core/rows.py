@@ -17,13 +17,14 @@ T = TypeVar("T")
 class _Decoded(dict[Id, T]):
     """Decoded rows by name. A row that is not among them is decoded when it is asked for; None: there is none."""
 
-    def __init__(self, missing: Callable[[Id], T | None]) -> None:
-        self._missing = missing
+    def __init__(self, rows: dict[bytes, bytes], key: Callable[[Id], bytes], decode: Callable[[bytes], T]) -> None:
+        self._rows, self._key, self._decode = rows, key, decode
 
     def __missing__(self, name: Id) -> T | None:
-        row = self._missing(name)
-        if row is not None:
-            self[name] = row
+        encoded = self._rows.get(self._key(name)) if self._rows else None
+        if encoded is None:
+            return None
+        row = self[name] = self._decode(encoded)
         return row
 
 
@@ -40,8 +41,9 @@ class Rows(Generic[T]):
         self._encode, self._decode, self._key = encode, decode, key
         self._durable, self._cache_max = durable, cache_max
         self._rows: dict[bytes, bytes] = {}
-        self._hot: _Decoded[T] = _Decoded(self._read)
-        self._changed: dict[Id, None] = {}
+        self._hot: _Decoded[T] = _Decoded(self._rows, key, decode)
+        self._changed: dict[Id, bool] = {}
+        """Rows that changed in this epoch; whether they have been encoded since."""
         self._dropped: list[bytes] = []
         self.bytes = 0
         """Of the encoded rows."""
@@ -52,10 +54,6 @@ class Rows(Generic[T]):
 
     def __len__(self) -> int:
         return len(self._rows)
-
-    def _read(self, name: Id) -> T | None:
-        row = self._rows.get(self._key(name)) if self._rows else None
-        return None if row is None else self._decode(row)
 
     def has(self, name: Id) -> bool:
         """Whether there is such a row; it is not decoded."""
@@ -72,20 +70,21 @@ class Rows(Generic[T]):
     def put(self, name: Id, row: T) -> None:
         """Stores a new row, or notes that a row got from here was changed in place."""
         self._hot[name] = row
-        self._changed[name] = None
+        self._changed[name] = False
 
     def put_row(self, name: Id, row: bytes) -> None:
         """Stores a new row as bytes."""
         self._hot.pop(name, None)
         self._store(self._key(name), row)
-        self._changed[name] = None
+        self._changed[name] = True
 
     def encoded(self, name: Id) -> bytes | None:
-        """The row as bytes, changes of this epoch included."""
-        row = self._hot.get(name)
-        if row is not None and (name in self._changed or not self._durable):
-            return self._encode(row)
-        return self._rows.get(self._key(name))
+        """The row as bytes, changes of this epoch included. If it is changed after this, it has to be put again."""
+        row, key = self._hot.get(name), self._key(name)
+        if row is not None and not self._changed.get(name, self._durable):
+            self._store(key, self._encode(row))
+            self._changed[name] = True
+        return self._rows.get(key)
 
     def decoded(self) -> Iterable[T]:
         """The rows in the cache."""
@@ -114,7 +113,7 @@ class Rows(Generic[T]):
     def drop(self, name: Id) -> None:
         self._hot.pop(name, None)
         self.bytes -= len(self._rows.pop(self._key(name), b""))
-        self._changed[name] = None
+        self._changed[name] = False
 
     def drop_cold(self, is_old: Callable[[bytes], bool]) -> None:
         """Drops rows that are old and not in the cache, from which unused ones leave."""
@@ -135,15 +134,19 @@ class Rows(Generic[T]):
         self._rows[key] = row
 
     def collect(self) -> Iterator[tuple[bytes, bytes | None]]:
-        """Key and row (None: deleted) of everything changed since the last call."""
+        """Key and row (None: deleted) of everything changed since the last call. What is as it was is not changed."""
         for key in self._dropped:
             yield key, None
-        for name in self._changed:
-            row = self._hot.get(name)
-            key = self._key(name)
+        rows, hot, key_of = self._rows, self._hot, self._key
+        for name, is_encoded in self._changed.items():
+            key = key_of(name)
+            row = None if is_encoded else hot.get(name)
             if row is not None:
-                self._store(key, self._encode(row))
-            yield key, self._rows.get(key)
+                encoded = self._encode(row)
+                if encoded == rows.get(key):
+                    continue
+                self._store(key, encoded)
+            yield key, rows.get(key)
         self._changed.clear()
         self.evict()
 

@@ -40,7 +40,7 @@ from pipeline.core.moves import Moves
 from pipeline.core.roots import Roots
 from pipeline.core.rows import Rows
 from pipeline.core.suppression import Suppressions
-from pipeline.core.touchpoint import Id, Rejected
+from pipeline.core.touchpoint import Id, Rejected, Touchpoint
 from pipeline.core.unionfind import Index
 
 KINDS: Final = ("nodes", "fragments", "replicas", "seats", "products", "watchers", "orders", "buyers", "totals")
@@ -111,8 +111,10 @@ class Shard:
         }
 
     def _touched(self, message: Touch) -> None:
+        self.take(message.touchpoint)
+
+    def take(self, touchpoint: Touchpoint) -> None:
         """A touchpoint from the shard where it was read; what was suppressed meanwhile does not come in."""
-        touchpoint = message.touchpoint
         rejected = self.suppressions.refused(touchpoint) if self.suppressions.since else None
         if rejected is None:
             self.touch(touchpoint)
@@ -158,7 +160,7 @@ class Shard:
                 yield kind + key, row
         for key, row in self.folding.dedup.collect():
             yield b"D" + key, row
-        for key, row in self.roots.collect_orphans():
+        for key, row in self.roots.orphans.collect():
             yield b"O" + key, row
         for key, row in self.suppressions.collect():
             yield b"X" + key, row
@@ -173,7 +175,7 @@ class Shard:
         takers[b"D"] = self.folding.dedup.load
         takers[b"X"] = self.suppressions.load
         takers[b"H"] = self.hints.load
-        takers[b"O"] = lambda _, row: self.roots.load_orphan(row)
+        takers[b"O"] = self.roots.orphans.load
         for key, row in rows:
             takers[key[:1]](key[1:], row)
         self.roots.loaded()

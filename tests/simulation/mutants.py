@@ -174,7 +174,7 @@ MUTANTS = (
     Mutant(
         "a replica without its seat gets a new one",
         "core.roots:Roots.note_orphan",
-        "self.orphan(name, root)",
+        "self.orphans.note(name, root)",
         "self.seats.put(name, Seat(name, root)); self.clusters[root].append(name)",
         seed=1,
     ),
@@ -188,14 +188,14 @@ MUTANTS = (
     Mutant(
         "orphans stay behind",
         "core.moves:Moves._hand_over",
-        "for name in [name for name, where in roots.orphans.items() if where == old]:",
+        "for name in roots.orphans.at(old):",
         "for name in []:",
         bag=3,
     ),
     Mutant(
         "orphans are forgotten in recovery",
-        "core.roots:Roots.load_orphan",
-        "self.orphans[name] = root",
+        "core.orphans:Orphans.load",
+        "self._enter(name, root)",
         "pass",
         seed=53,
     ),

@@ -32,7 +32,7 @@ def skus_of(items: list[Item], limit: int) -> Iterator[str]:
 
 def line_of(item: Item) -> Line | None:
     """None for an item that names no product."""
-    sku = sku_of(item)
+    sku = item.sku or item.product_id or item.name
     if not sku:
         return None
     quantity, price = item.quantity, item.price
