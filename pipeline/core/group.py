@@ -244,6 +244,11 @@ class Group:
             held = earlier(held, shard.roots.holds.next())
         return held or None
 
+    @property
+    def waiting(self) -> int:
+        """Clusters in which a deadline waits for facts to be read."""
+        return sum(len(shard.roots.holds) for shard in self._shards.values())
+
     def held(self) -> dict[str, tuple[int, int]]:
         """Rows held and their bytes, by kind."""
         held: dict[str, tuple[int, int]] = {}

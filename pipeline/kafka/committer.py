@@ -101,6 +101,9 @@ class Committer:
         self._stats.idle = self._idle(sights)
         self._stats.lag = {shard: _lag(sight) for shard, sight in sights.items()}
         self._stats.state = self._core.held()
+        held = self._core.next_held
+        self._stats.waiting = self._core.waiting
+        self._stats.waiting_age = max(0, self._stats.now - held) / times.SECOND if held else 0.0
         oldest = self._core.oldest_erasure()
         self._stats.erasure_age = max(0, self._stats.now - oldest) / times.SECOND if oldest else 0.0
 

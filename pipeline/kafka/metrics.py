@@ -107,6 +107,14 @@ class Figures(Collector):
             "selvedge_hold_age_seconds", "For how long triggers wait for shards that are behind.", value=hold
         )
         yield GaugeMetricFamily(
+            "selvedge_held_clusters",
+            "Clusters in which a deadline that has come waits for shards that are behind.",
+            value=stats.waiting,
+        )
+        yield GaugeMetricFamily(
+            "selvedge_held_age_seconds", "Since the oldest of these deadlines; 0: none.", value=stats.waiting_age
+        )
+        yield GaugeMetricFamily(
             "selvedge_erasure_age_seconds",
             "Since the oldest erasure that was read and is not served was asked for; 0: none.",
             value=stats.erasure_age,

@@ -83,6 +83,10 @@ class Stats:
         self.replicas: Replicas | None = None
         self.certificates: dict[str, float] = {}
         """Until when the certificates in use are good (Unix seconds), by use."""
+        self.waiting = 0
+        """Clusters in which a deadline waits for facts to be read."""
+        self.waiting_age = 0.0
+        """Seconds since the oldest of these deadlines."""
         self.clock_ahead = 0.0
         """Seconds that this machine's clock is ahead of the broker's."""
         self.now = 0

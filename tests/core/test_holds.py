@@ -73,11 +73,12 @@ def test_a_deadline_that_is_held_is_judged_when_it_comes_and_when_it_was_read(ju
     for second in range(1, 120):
         assert told(group.drain(at(72) + second * SECOND, at(59.99))) == 0
     assert len(judged) == CARTS, "waiting costs nothing"
-    assert group.next_held == at(60)
+    assert (group.next_held, group.waiting) == (at(60), CARTS)
     assert told(group.drain(at(74), at(64.9))) == 10
     assert len(judged) == CARTS + 10, "those whose deadlines were read, and no others"
+    assert group.waiting == CARTS - 10
     assert told(group.drain(at(75), at(75))) == 10
-    assert group.next_held is None
+    assert (group.next_held, group.waiting) == (None, 0)
 
 
 def test_a_deadline_is_not_held_longer_than_max_hold(judged: Judged) -> None:

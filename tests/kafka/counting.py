@@ -49,6 +49,7 @@ class Shard:
 
 class CountingCore:
     next_held = None
+    waiting = 0
 
     def __init__(self, registry: Registry, clock: str) -> None:
         self._registry = registry

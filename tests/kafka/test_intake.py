@@ -34,6 +34,7 @@ class Core:
     """Notes what it is given."""
 
     next_due = next_held = None
+    waiting = 0
 
     def __init__(self) -> None:
         self.touched: list[str] = []

@@ -56,6 +56,8 @@ MOVED = {
 """Samples that the history below moves."""
 THERE = {
     "selvedge_hold_age_seconds",
+    "selvedge_held_clusters",
+    "selvedge_held_age_seconds",
     "selvedge_erasure_age_seconds",
     "selvedge_clock_ahead_seconds",
     "selvedge_epoch_age_seconds",
