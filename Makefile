@@ -49,6 +49,7 @@ schemas: $(RUN)  ## writes the AsyncAPI document anew
 	@$(BIN)/python -m pipeline.kafka.asyncapi > schemas/asyncapi.json
 lock:  ## writes the lock files anew (needs uv)
 	@$(LOCK) --group build -o requirements.lock && $(LOCK) --group build --group dev -c requirements.lock -o requirements-dev.lock
+	@$(LOCK) --group build --extra otel -c requirements-dev.lock -o requirements-otel.lock
 clean:  ## removes everything that was made
 	@rm -rf .venv build dist out *.egg-info .hypothesis .*_cache; find . -name __pycache__ -prune -exec rm -rf {} +
 

@@ -159,6 +159,17 @@ def test_the_dockerfile_is_linted() -> None:
     assert re.findall(r"^USER (.*)", text, re.MULTILINE) == ["10001:10001"]
 
 
+def test_the_lock_files_name_the_same_versions() -> None:
+    def pins(name: str) -> dict[str, str]:
+        return dict(
+            re.findall(r"^([a-z0-9][\w.\[\],-]*)==([^ ;\\]+)", (DEPLOY.parent / name).read_text(), re.MULTILINE)
+        )
+
+    runtime, traced, all_tools = map(pins, ("requirements.lock", "requirements-otel.lock", "requirements-dev.lock"))
+    assert len(runtime) > 20 and "opentelemetry-sdk" in traced
+    assert runtime.items() <= traced.items() <= all_tools.items()
+
+
 def test_images_are_pinned_to_what_the_registry_says(tmp_path: Path) -> None:
     digest = "sha256:" + "7" * 64
     shutil.copytree(DEPLOY, tmp_path / "deploy")
