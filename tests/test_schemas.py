@@ -24,11 +24,11 @@ from pipeline.core import times
 from pipeline.core.events import CHANNELS, KNOWN
 from pipeline.core.facts import consents
 from pipeline.core.identifiers import Registry
-from pipeline.core.person import BLOCKS
 from pipeline.core.policy import load
 from pipeline.core.publish import HEADER
 from pipeline.core.touchpoint import Data, Touchpoint
 from pipeline.core.triggers import reasons as not_sent
+from pipeline.core.view import BLOCKS
 from pipeline.dialects import Reader, refused
 from pipeline.dialects.cloudevents import Envelope
 from pipeline.kafka.dead_letters import SUPPRESSED

@@ -15,9 +15,10 @@ from pipeline.core.fragment import Fragment
 from pipeline.core.grouping import PersonIds
 from pipeline.core.identifiers import Registry
 from pipeline.core.ledger import newest
-from pipeline.core.person import Person, view
+from pipeline.core.person import Person
 from pipeline.core.seat import Seat
 from pipeline.core.touchpoint import Id
+from pipeline.core.view import view
 
 _INTERNAL: Final = frozenset({"version", "digests", "contents", "record", "root", "wake", "waiting", "claims"})
 _TIME_MIN: Final = times.parse("1971-01-01T00:00:00Z")

@@ -27,6 +27,7 @@ def encode_within(fragment: Fragment, most: int) -> bytes:
     while len(row) > most:
         _cut(fragment)
         count_dropped(fragment, "fragment_bytes")
+        fragment.deeds += 1
         row = _encode(fragment)
     return row
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from pipeline.core.events import ACTIVITY, IN_STORE, KNOWN, UNLINKED, VIEW
+from pipeline.core.events import ACTIVITY, BASKET, CART, IN_STORE, KNOWN, ORDER, UNLINKED, VIEW
 from pipeline.core.facts.activity import count_on_day, fold_activity
 from pipeline.core.facts.bounded import drop_oldest
 from pipeline.core.facts.carts import fold_basket, fold_cart
@@ -94,7 +94,21 @@ def _facts(fragment: Fragment, tp: Touchpoint, registry: Registry) -> None:
     is_view = type == VIEW
     fragment.looks += is_view
     if (facts is not None and not is_view) or data.traits or data.campaign or data.store or tp.channel in IN_STORE:
-        fragment.deeds += 1
+        _count_deed(fragment, tp)
+
+
+def _count_deed(fragment: Fragment, tp: Touchpoint) -> None:
+    """By what it changed: what a document says of the rest is known already."""
+    type, data = tp.type, tp.data
+    fragment.deeds += 1
+    if type in CART:
+        fragment.puts += 1
+    elif type in ORDER:
+        fragment.trades += 1
+    if data.store or tp.channel in IN_STORE or type in _STORE:
+        fragment.trips += 1
+    if data.traits or data.campaign or type in _WORDS:
+        fragment.words += 1
 
 
 def _veto(fragment: Fragment, tp: Touchpoint, registry: Registry) -> list[Id]:
@@ -171,3 +185,5 @@ _FACTS: Final[dict[str, Facts]] = {
     "message.unsubscribed": fold_revocation,
     "message.complained": fold_revocation,
 }
+_STORE: Final = BASKET | {"store.visited"}
+_WORDS: Final = _FACTS.keys() - CART - ORDER - _STORE - {VIEW}

@@ -365,6 +365,14 @@ class Fragment(msgspec.Struct, array_like=True, gc=False):
     """Identifiers that a new policy judged another way: hubs or not; how often."""
     traces: tuple[tuple[int, str], ...] = ()
     """(received, trace) of the newest touchpoints that were traced, ascending; the newest 4."""
+    puts: int = 0
+    """How many of the deeds changed carts."""
+    trades: int = 0
+    """How many were of orders and returns."""
+    trips: int = 0
+    """How many named a store or came from one."""
+    words: int = 0
+    """How many said anything else: traits, consents, wishes, lists, campaigns, sizes."""
 
 
 def set_key(ids: tuple[Id, ...]) -> str:

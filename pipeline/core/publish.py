@@ -18,44 +18,23 @@ import xxhash
 from pipeline.core.blocks.horizon import written
 from pipeline.core.blocks.identifiers import how_shown, key_of_row, published
 from pipeline.core.blocks.shorten import shorten
+from pipeline.core.draft import Draft, Made
 from pipeline.core.effects import Output
 from pipeline.core.facts.traces import newest_trace, span_of
 from pipeline.core.fragment import Fragment
 from pipeline.core.grouping import PersonIds
 from pipeline.core.identifiers import Registry
-from pipeline.core.ledger import Told, newest
-from pipeline.core.person import BLOCKS, Deeds, Person, deeds, in_order, presence, sooner, tastes
+from pipeline.core.person import Person
 from pipeline.core.seat import Seat
 from pipeline.core.times import DAY, MINUTE
 from pipeline.core.touchpoint import Id
+from pipeline.core.view import BLOCKS, sooner, updated_at
 
-KEPT_MAX = 50_000
+DRAFTS_MAX = 50_000
 HEADER = ("created_at", "identity")
 """Members of every document, also of a reduced one."""
 
 _json = orjson.dumps
-
-
-class Part(NamedTuple):
-    """Some blocks of a document as JSON, and their digests."""
-
-    blocks: dict[str, bytes]
-    digests: dict[str, int]
-
-
-class Kept(NamedTuple):
-    """The part of a person's document that holds until a fact or its time changes it. told: what was told by then. at:
-    when it was made. acted: of each fragment how many deeds there were then, and how many moments up to then; looks:
-    how many product views."""
-
-    group: PersonIds
-    told: list[Told]
-    at: int
-    acted: list[tuple[int, int]]
-    looks: list[int]
-    deeds: Deeds
-    tastes: dict[str, Any]
-    part: Part
 
 
 class Publisher:
@@ -76,7 +55,7 @@ class Publisher:
     ) -> None:
         self._registry, self._out, self._count, self._swept = registry, out, count, swept
         self._fragment_of, self._seat_of, self._put = fragment_of, seat_of, put
-        self._kept: dict[Id, Kept] = {}
+        self._drafts: dict[Id, Draft] = {}
         publish = registry.policy.publish
         self._topics = publish.profile_topics
         self._reduced = {
@@ -135,30 +114,40 @@ class Publisher:
             self._put(group.owner, seat)
             return
         person = self.person(group)
-        kept = self._deeds(person, group, now)
-        seen = presence(person, now, self._registry, kept.deeds, kept.tastes)
-        part = self._part(seen.blocks)
-        fade = sooner(seen.next_fade, kept.deeds.next_fade)
-        change = sooner(seen.next_change, kept.deeds.next_change)
-        seat.due, seat.changes = 0, sooner(change, fade and self._faded(person.profile_id, fade)) or 0
+        draft = self._draft(group, person, now)
+        fade = draft.next_fade
+        seat.due, seat.changes = 0, sooner(draft.next_change, fade and self._faded(person.profile_id, fade)) or 0
         trace = self._trace(group, person.fragments)
         if trace is not None:
             seat.traced = span_of(trace)
         self._put(group.owner, seat)
-        digests = part.digests | kept.part.digests
-        digests |= {topic: _digest(digests, blocks) for topic, blocks in self._reduced.items()}
-        if not kind.at_once and digests == seat.digests:
+        blocks = {name: made for name, made in draft.blocks.items() if made.member}
+        digests = {name: made.digest for name, made in blocks.items()}
+        for topic, names in self._reduced.items():
+            digests[topic] = _digest(digests, names)
+        before = seat.digests
+        if not kind.at_once and digests == before:
             return
-        changed = {name for name in seat.digests | digests if seat.digests.get(name) != digests.get(name)}
         seat.digests, seat.target, seat.published = digests, person.profile_id, now
         seat.revision += 1
-        blocks = in_order(part.blocks | kept.part.blocks)
-        self._document("profiles", person.profile_id, seat.revision, seen.updated_at, blocks, now, trace)
+        issue = Issue(person.profile_id, seat.revision, now, trace)
+        head = issue.head(updated_at(person.fragments))
+        self._document("profiles", issue, head, blocks.values())
         for topic, names in self._reduced.items():
-            if kind.at_once or topic in changed:
-                some = {name: block for name, block in blocks.items() if name in names}
-                self._document(topic, person.profile_id, seat.revision, seen.updated_at, some, now, trace)
-        self._change(person.profile_id, seat.revision, kind, [name for name in BLOCKS if name in changed], now, trace)
+            if kind.at_once or before.get(topic) != digests[topic]:
+                self._document(topic, issue, head, [made for name, made in blocks.items() if name in names])
+        self._change(issue, kind, [name for name in BLOCKS if before.get(name) != digests.get(name)])
+
+    def _draft(self, group: PersonIds, person: Person, now: int) -> Draft:
+        """The person's document as it is now."""
+        draft = self._drafts.get(group.owner)
+        if draft is None:
+            if len(self._drafts) >= DRAFTS_MAX:
+                self._drafts.clear()
+            draft = self._drafts[group.owner] = Draft(self._registry)
+        told = [one for name in group.ids for one in self._seat_of(name).told.values()]
+        draft.renew(group, person, told, now)
+        return draft
 
     def _trace(self, group: PersonIds, fragments: Iterable[Fragment]) -> str | None:
         """That of the person's newest traced touchpoint, unless an earlier document came of it."""
@@ -175,7 +164,7 @@ class Publisher:
 
     def forget(self, owner: Id) -> None:
         """Lets go of what is kept of the person whose oldest anchor this is."""
-        self._kept.pop(owner, None)
+        self._drafts.pop(owner, None)
 
     def follow(self, group: PersonIds, now: int) -> None:
         """Lets the person's document follow what it was just told of."""
@@ -184,37 +173,17 @@ class Publisher:
             seat.due = max(now + 1, seat.published + self.interval)
             self._put(group.owner, seat)
 
-    def _deeds(self, person: Person, group: PersonIds, now: int) -> Kept:
-        kept = self._kept.get(group.owner)
-        looks = [fragment.looks for fragment in person.fragments]
-        told = [one for name in group.ids for one in self._seat_of(name).told.values()]
-        if kept is not None and kept.group == group and kept.told == told and _holds(kept, person, now):
-            if kept.looks == looks:
-                return kept
-            if not kept.deeds.offline:
-                tasted = kept._replace(looks=looks, tastes=tastes(person, self._registry, kept.deeds))
-                self._kept[group.owner] = tasted
-                return tasted
-        ledger = newest(told)
-        known = deeds(person, now, self._registry, ledger)
-        if len(self._kept) >= KEPT_MAX:
-            self._kept.clear()
-        acted, liked = _acted(person, now), tastes(person, self._registry, known)
-        kept = self._kept[group.owner] = Kept(group, told, now, acted, looks, known, liked, self._part(known.blocks))
-        return kept
-
-    def _part(self, blocks: dict[str, Any]) -> Part:
-        encoded = {name: _json(block) for name, block in blocks.items()}
-        return Part(encoded, {name: xxhash.xxh3_64_intdigest(block) for name, block in encoded.items()})
-
-    def _fitting(self, blocks: dict[str, bytes]) -> dict[str, bytes]:
-        """The blocks; cut with a mark if they are more than a record may hold."""
+    def _fitting(self, members: list[bytes]) -> bytes:
+        """The members of a document; cut with a mark if their values are more than a record may hold."""
+        joined = b",".join(members)
         most = self._registry.policy.bounds.document_bytes
-        if sum(map(len, blocks.values())) <= most:
-            return blocks
-        self._count("documents_cut")
-        whole = {name: orjson.loads(block) for name, block in blocks.items()}
-        return {name: _json(block) for name, block in shorten(whole, most).items()}
+        if len(joined) <= most:
+            return joined
+        whole = orjson.loads(b"{%b}" % joined)
+        if sum(len(_json(block)) for block in whole.values()) > most:
+            self._count("documents_cut")
+            whole = shorten(whole, most)
+        return _json(whole)[1:-1]
 
     def _plain(self, group: PersonIds, name: Id) -> str | None:
         for anchor in group.anchors:
@@ -247,30 +216,14 @@ class Publisher:
         for topic in self._topics:
             self._out(Output(topic, profile_id, _json(row), f"{profile_id}:{seat.revision}", now, trace))
 
-    def _document(
-        self,
-        topic: str,
-        profile_id: str,
-        revision: int,
-        updated_at: int,
-        blocks: dict[str, bytes],
-        now: int,
-        trace: str | None,
-    ) -> None:
-        members = [b'"%b":%b' % (name.encode(), block) for name, block in self._fitting(blocks).items()]
-        value = b'{"profile_id":"%b","revision":%d,"status":"active","updated_at":"%b","as_of":"%b",%b}' % (
-            profile_id.encode(),
-            revision,
-            written(updated_at).encode(),
-            written(now).encode(),
-            b",".join(members),
-        )
+    def _document(self, topic: str, issue: Issue, head: bytes, blocks: Iterable[Made]) -> None:
+        value = b"%b,%b}" % (head, self._fitting([made.member for made in blocks]))
         self._count("documents")
-        self._out(Output(topic, profile_id, value, f"{profile_id}:{revision}", now, trace))
+        event = f"{issue.profile_id}:{issue.revision}"
+        self._out(Output(topic, issue.profile_id, value, event, issue.now, issue.trace))
 
-    def _change(
-        self, profile_id: str, revision: int, kind: Kind, changed: Sequence[str], now: int, trace: str | None
-    ) -> None:
+    def _change(self, issue: Issue, kind: Kind, changed: Sequence[str]) -> None:
+        profile_id, revision, now, trace = issue
         row: dict[str, Any] = {
             "profile_id": profile_id,
             "revision": revision,
@@ -285,6 +238,24 @@ class Publisher:
             row["split_into"] = sorted(kind.split_into)
         self._count(kind.name)
         self._out(Output("profile-changes", profile_id, _json(row), f"{profile_id}:{revision}:{kind.name}", now, trace))
+
+
+class Issue(NamedTuple):
+    """What the records of one revision of a profile have in common."""
+
+    profile_id: str
+    revision: int
+    now: int
+    trace: str | None
+
+    def head(self, updated_at: int) -> bytes:
+        """The document up to its blocks."""
+        return b'{"profile_id":"%b","revision":%d,"status":"active","updated_at":"%b","as_of":"%b"' % (
+            self.profile_id.encode(),
+            self.revision,
+            written(updated_at).encode(),
+            written(self.now).encode(),
+        )
 
 
 class Move:
@@ -319,25 +290,6 @@ def sweep(profile_id: str, time: int) -> int:
     """The first time from `time` on at which the sweep comes to a profile: once a day, the profiles spread over it."""
     offset = int(profile_id[:8], 16) * DAY >> 32
     return time + (offset - time) % DAY
-
-
-def _holds(kept: Kept, person: Person, now: int) -> bool:
-    """Whether nothing was done since, nor became known of the time before: later activity only puts changes off."""
-    until = sooner(kept.deeds.next_change, kept.deeds.next_fade)
-    return (until is None or now < until) and _acted(person, kept.at) == kept.acted
-
-
-def _acted(person: Person, at: int) -> list[tuple[int, int]]:
-    """Of each fragment the number of deeds, and of moments up to a time."""
-    found = []
-    for fragment in person.fragments:
-        moments = len(fragment.activity)
-        for time in reversed(fragment.activity):
-            if time <= at:
-                break
-            moments -= 1
-        found.append((fragment.deeds, moments))
-    return found
 
 
 def _digest(digests: dict[str, int], names: Sequence[str]) -> int:

@@ -23,12 +23,13 @@ from pipeline.core.fragment import Fragment
 from pipeline.core.group import Group
 from pipeline.core.grouping import grouping
 from pipeline.core.identifiers import Registry
-from pipeline.core.person import Person, view
+from pipeline.core.person import Person
 from pipeline.core.policy import load
 from pipeline.core.seat import Seat
 from pipeline.core.times import parse
 from pipeline.core.touchpoint import Data, Id, Touchpoint
 from pipeline.core.unionfind import Node
+from pipeline.core.view import view
 from pipeline.dialects import Reader
 from pipeline.kafka import clock, state
 from tests.compatibility.make import SHARDS, promises

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.core import fragment_rows, publish
+from pipeline.core import fragment_rows
+from pipeline.core.draft import Draft
 from pipeline.core.fragment import Fragment
 from pipeline.core.group import Group
 from pipeline.core.identifiers import Registry
@@ -22,7 +23,7 @@ EPOCH = 15
 @pytest.fixture
 def viewed(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often each person was viewed, and so their document encoded."""
-    return counting(monkeypatch, publish, "presence", lambda person, *_: name_of(person))
+    return counting(monkeypatch, Draft, "renew", lambda draft, group, person, *_: name_of(person))
 
 
 @pytest.fixture

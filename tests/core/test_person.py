@@ -8,9 +8,10 @@ import pytest
 
 from pipeline.core.fragment import Fragment
 from pipeline.core.ledger import Told
-from pipeline.core.person import Person, view
+from pipeline.core.person import Person
 from pipeline.core.times import DAY, MINUTE, parse
 from pipeline.core.touchpoint import ConsentRef, Data, Id, OrderRef
+from pipeline.core.view import view
 from tests.core.touchpoints import (
     COOKIE,
     CUSTOMER,

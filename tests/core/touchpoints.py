@@ -9,10 +9,11 @@ from typing import Any
 from pipeline.core.fold import fold
 from pipeline.core.fragment import Fragment
 from pipeline.core.identifiers import Registry
-from pipeline.core.person import Person, View, view
+from pipeline.core.person import Person
 from pipeline.core.policy import Policy, load
 from pipeline.core.times import MINUTE, parse
 from pipeline.core.touchpoint import CartRef, Data, Id, Item, OrderRef, Touchpoint
+from pipeline.core.view import View, view
 
 NOON = parse("2026-03-01T12:00:00Z")
 REGISTRY = Registry(Policy())

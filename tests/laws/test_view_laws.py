@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.events import BASKET, CART
-from pipeline.core.person import BLOCKS, Person, View, sooner, view
+from pipeline.core.person import Person
 from pipeline.core.times import DAY, MINUTE
 from pipeline.core.touchpoint import CartRef, Id, Touchpoint
+from pipeline.core.view import BLOCKS, View, sooner, view
 from tests.core.touchpoints import COOKIE, CUSTOMER, LOYALTY, NOON, OTHER_COOKIE, fragments_of, registry
 from tests.laws.random_touchpoints import touchpoints
 

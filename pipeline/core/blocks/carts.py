@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from pipeline.core.blocks.horizon import Horizon, written
+from pipeline.core.blocks.ingredients import MOMENTS
 from pipeline.core.cart import episodes
 from pipeline.core.episode import CartLine, Episode, abandoned_at, open_carts, recovered_at, value_of, value_text
 from pipeline.core.fragment import Fragment
@@ -24,6 +25,7 @@ _WINDOW: Final = 90 * DAY
 def carts(fragments: Sequence[Fragment], policy: Policy, horizon: Horizon) -> dict[str, Any] | None:
     if not any(fragment.carts for fragment in fragments):
         return None
+    horizon.needs |= MOMENTS
     known, now = episodes(fragments, None, policy), horizon.now
     for episode in known:
         for quiet in episode.quiet:

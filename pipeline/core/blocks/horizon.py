@@ -17,14 +17,15 @@ written: Final = lru_cache(maxsize=65_536)(times.text)
 
 class Horizon:
     """`now`: the time of the view. `next`: the earliest later time that was named; `fades`: of those that can wait for
-    the sweep. None: nothing will change."""
+    the sweep. None: nothing will change. `needs`: what more facts than those of every person the view is made from."""
 
-    __slots__ = ("fades", "next", "now")
+    __slots__ = ("fades", "needs", "next", "now")
 
     def __init__(self, now: int) -> None:
         self.now = now
         self.next: int | None = None
         self.fades: int | None = None
+        self.needs = 0
 
     def changes_at(self, time: int) -> None:
         if time > self.now and (self.next is None or time < self.next):

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from pipeline.core.blocks.horizon import Horizon, written
+from pipeline.core.blocks.ingredients import LOOKS, PUTS
 from pipeline.core.blocks.rfm import YEAR
 from pipeline.core.events import IN_STORE, ONLINE
 from pipeline.core.fragment import Fragment, Line
@@ -30,6 +31,8 @@ class Researched(NamedTuple):
 
 def ropo(sold: Sequence[Bought], fragments: Sequence[Fragment], window: int, horizon: Horizon) -> dict[str, Any]:
     offline = [one for one in sold if one.sale.channel in IN_STORE]
+    if offline:
+        horizon.needs |= LOOKS | PUTS
     found = list(_researched(offline, _online(fragments), window)) if offline else []
     block: dict[str, Any] = {"flag": bool(found)}
     if found:

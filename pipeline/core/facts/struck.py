@@ -35,6 +35,7 @@ def strike(fragment: Fragment, name: Id) -> None:
             ]
             del fragment.carts[key]
             fragment.carts[key.replace(f"\n{name}", "\n")] = cart
+            fragment.puts += 1
 
 
 def names_in(fragment: Fragment) -> set[Id]:

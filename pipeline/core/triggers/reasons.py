@@ -17,12 +17,12 @@ from pipeline.core.episode import Point
 from pipeline.core.identifiers import Registry
 from pipeline.core.ledger import Told
 from pipeline.core.money import ZERO, plus
-from pipeline.core.person import view
 from pipeline.core.policy_sections import Triggers
 from pipeline.core.times import DAY
 from pipeline.core.triggers.case import Case
 from pipeline.core.triggers.due import Due, deadlines, is_open, too_old
 from pipeline.core.triggers.families import GROUPED, LEVEL
+from pipeline.core.view import view
 
 
 class Reach(msgspec.Struct, frozen=True):
