@@ -6,6 +6,7 @@ stands still, and after a minute or two on that of the wall.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 
@@ -199,7 +200,7 @@ def test_who_keeps_some_of_its_shards_follows_the_orders_of_skus_that_left_with_
 
 
 @pytest.mark.parametrize("clock", sorted(REST))
-def test_a_document_stays_as_it_is_while_orders_of_another_sku_are_asked_for(clock: str) -> None:
+def test_a_document_stays_as_it_is_while_orders_of_another_sku_are_asked_for_but_not_for_long(clock: str) -> None:
     registry, kept = Registry(load(""), shards=8), Deployment(8)
     worker, first = kept.worker(registry, clock), bought("o1", 0, "A B")
     worker.touch(registry.home(first.ids[0]), first)
@@ -208,3 +209,7 @@ def test_a_document_stays_as_it_is_while_orders_of_another_sku_are_asked_for(clo
     effects = left.drain(first.received + TOLD_AGAIN, first.received)
     assert Ask(Id("B"), "A") in [decode(message) for _, message in effects.mail]
     assert not effects.outputs, "its lift is as it was, not unknown"
+    effects = left.drain(first.received + 2 * TOLD_AGAIN, first.received)
+    (document,) = [json.loads(output.value) for output in effects.outputs if output.value is not None]
+    assert document["sku"] == "A", "what else is known of it must not wait for a worker that is down"
+    assert [one.get("lift") for one in document["bought_together"]] == [None]

@@ -4,7 +4,8 @@ A document is published where it changed, at most once per `min_interval`. It ch
 day leaves the window: each SKU is looked at then, at a time of its own; and when orders of other SKUs move a lift: then
 all are looked at in turn, LOOKED_AT a second. A clock of records may stand still for good: there all are looked at, and
 all that waits goes out, as soon as an epoch brings nothing new. How many orders hold another SKU is known in `totals`;
-while that is asked for, a document that was published stays as it is.
+while that is asked for, a document that was published stays as it is, for at most TOLD_AGAIN: a price must not wait for
+a worker that is down. Then it goes out without that lift.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import xxhash
 from pipeline.core import days
 from pipeline.core.catalogue import product as products_of
 from pipeline.core.catalogue.product import ALL_ORDERS, WINDOW, Product
-from pipeline.core.catalogue.totals import OrdersOf, Totals
+from pipeline.core.catalogue.totals import TOLD_AGAIN, OrdersOf, Totals
 from pipeline.core.effects import Output
 from pipeline.core.identifiers import Registry
 from pipeline.core.mail import Answer, Ask, Credit, Mail, Wished
@@ -68,6 +69,8 @@ class Products:
         self._turn = 0
         """When the next ones are; 0: nothing was published yet."""
         self._dirty: dict[Id, None] = {}
+        self._asking: dict[str, int] = {}
+        """SKUs whose documents wait for orders of others, and since when."""
         self.handlers: dict[type, Callable[..., None]] = {
             Credit: self._credit,
             Wished: self._wished,
@@ -179,14 +182,21 @@ class Products:
         at_once: bool,
         last: bool,
     ) -> None:
-        totals, wake, asked = self.totals, 0, False
+        totals, wake, waits_until = self.totals, 0, 0
         if not last:
             wake = totals.tell(product, now, at_once=at_once)
-            asked = totals.ask(product, orders_of)
-        if product.sku != ALL_ORDERS and not (asked and product.digest):
+            waits_until = self._waits_until(product, now, asked=totals.ask(product, orders_of))
+        if product.sku != ALL_ORDERS and now >= waits_until:
             self._document(product, now, out, lambda sku: totals.known(sku, orders_of))
             wake = earlier(wake, self._wake(product))
-        product.due, product.wake = 0, wake
+        product.due, product.wake = 0, earlier(wake, waits_until if waits_until > now else 0)
+
+    def _waits_until(self, product: Product, now: int, *, asked: bool) -> int:
+        """Until when a published document waits for what was asked; 0: it does not."""
+        if not asked:
+            self._asking.pop(product.sku, None)
+            return 0
+        return self._asking.setdefault(product.sku, now) + TOLD_AGAIN if product.digest else 0
 
     def review(self, now: int) -> None:
         """Every product is looked at again."""
