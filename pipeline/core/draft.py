@@ -79,8 +79,7 @@ class Draft:
     def renew(self, group: PersonIds, person: Person, told: list[Told], now: int) -> None:
         """Brings it up to date. told: what was published of triggers."""
         kinds = self._changed(group, person, told)
-        change, fade = self.next_change, self.next_fade
-        if kinds or (change is not None and change <= now) or (fade is not None and fade <= now):
+        if kinds or self._is_due(now):
             self._found.forget(kinds)
             self._make(kinds, Sources(person, self._registry, self._ledger, self._found), now)
 
@@ -101,11 +100,16 @@ class Draft:
         self._group, self._counts = group, known
         return kinds
 
+    def _is_due(self, now: int) -> bool:
+        """Whether the time of a block has come."""
+        change, fade = self.next_change, self.next_fade
+        return (change is not None and change <= now) or (fade is not None and fade <= now)
+
     def _make(self, kinds: int, sources: Sources, now: int) -> None:
-        blocks, differs = self.blocks, False
+        blocks, due, differs = self.blocks, self._is_due(now), False
         for name, recipe in RECIPES.items():
             before = blocks[name]
-            if before.of & kinds or before.has_changed_by(now):
+            if before.of & kinds or (due and before.has_changed_by(now)):
                 made = blocks[name] = self._made(name, recipe, sources, now)
                 differs = differs or made.member != before.member
         if self._with_rules and (differs or blocks["segments"].has_changed_by(now)):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -51,8 +52,17 @@ def since_epoch(time: datetime) -> int:
 
 def text(time: int) -> str:
     """Microseconds -> RFC 3339 in UTC, for example 2026-03-01T10:31:07.25Z."""
-    written = (_NAIVE_EPOCH + timedelta(microseconds=time)).isoformat()
-    return (written.rstrip("0") if "." in written else written) + "Z"
+    minutes, rest = divmod(time, MINUTE)
+    seconds, fraction = divmod(rest, SECOND)
+    if fraction:
+        return f"{_text_of_minute(minutes)}{seconds:02}.{fraction:06}".rstrip("0") + "Z"
+    return f"{_text_of_minute(minutes)}{seconds:02}Z"
+
+
+@lru_cache(maxsize=4_096)
+def _text_of_minute(minutes: int) -> str:
+    """2026-03-01T10:31:"""
+    return (_NAIVE_EPOCH + timedelta(minutes=minutes)).isoformat()[:-2]
 
 
 def duration(text: str) -> int:

@@ -99,10 +99,13 @@ def _without_session(fragments: Sequence[Fragment], since: int) -> list[int]:
     without: set[int] = set()
     within: set[int] = set()
     for fragment in fragments:
-        for time, moment in fragment.activity.items():
-            if time > since:
-                (within if moment.session else without).add(time)
-    return sorted(without - {time for time in without & within if _stands_for_all(fragments, time).session})
+        for time, moment in reversed(fragment.activity.items()):
+            if time <= since:
+                break
+            (within if moment.session else without).add(time)
+    if not without.isdisjoint(within):
+        without -= {time for time in without & within if _stands_for_all(fragments, time).session}
+    return sorted(without)
 
 
 def _stands_for_all(fragments: Sequence[Fragment], time: int) -> Activity:

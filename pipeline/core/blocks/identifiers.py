@@ -24,14 +24,16 @@ _HASHED = frozenset({"email", "phone"})
 def published(id: Id, plain: str | None, registry: Registry) -> tuple[str, str, str] | None:
     """(key, type, value) as the policy lets an identifier be seen, None if not at all. `plain`: the readable value of
     an e-mail or a phone, where known. The key is the canonical text, with the hash by policy, whatever is known."""
-    how = how_shown(id, registry)
-    key = key_of_row(id, how, registry)
-    if key is None:
-        return None
     type, _, value = id.partition(":")
+    how = registry.policy.publish.identifiers.get(type, "raw")
+    if how == "omit":
+        return None
     if _is_hashed(type, registry):
-        return (key, type, plain) if how == "raw" and plain is not None else (key, f"{type}_sha256", value)
-    return (key, type, value) if how == "raw" else (key, f"{type}_sha256", key.partition(":")[2])
+        return (id, type, plain) if how == "raw" and plain is not None else (id, f"{type}_sha256", value)
+    if how == "raw":
+        return id, type, value
+    digest = _sha256(value)
+    return f"{type}:{digest}", f"{type}_sha256", digest
 
 
 def how_shown(id: Id, registry: Registry) -> str:
@@ -58,10 +60,10 @@ def _sha256(value: str) -> str:
 
 
 def identifiers(history: History, fragments: list[Fragment], shared: bool, registry: Registry) -> list[dict[str, Any]]:
+    plain = {id: value for fragment in reversed(fragments) for id, value in fragment.plain.items()}
     rows = []
     for id, share in history.shares.items():
-        plain = next((fragment.plain[id] for fragment in fragments if id in fragment.plain), None)
-        shown = published(id, plain, registry)
+        shown = published(id, plain.get(id), registry)
         if shown is not None:
             rows.append(_row(shown, share, shared))
     return rows

@@ -7,6 +7,7 @@ they do not change by time alone. They are added in fixed point, so that the ord
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -25,8 +26,8 @@ def habits(fragments: Iterable[Fragment], least: int) -> dict[str, Any]:
     hours: dict[int, int] = {}
     for fragment in fragments:
         for channel, by_hour in fragment.rhythm.items():
+            channels[channel] = channels.get(channel, 0) + sum(by_hour.values())
             for hour, count in by_hour.items():
-                channels[channel] = channels.get(channel, 0) + count
                 hours[hour] = hours.get(hour, 0) + count
     block = {}
     for name, counts in (("channel", channels), ("hour", hours)):
@@ -53,15 +54,17 @@ def likes(fragments: Sequence[Fragment], orders: Mapping[str, Order], profile: P
     """categories and brands. orders: of all fragments."""
     seen = [*_seen(fragments), *_ordered(orders)]
     newest, half = max((time for time, _ in seen), default=0), profile.affinity_half_life
-    categories, brands = _Likes(), _Likes()
+    categories: defaultdict[str, list[int]] = defaultdict(list)
+    brands: defaultdict[str, list[int]] = defaultdict(list)
     for time, lines in seen:
         weight = round(_UNIT * 0.5 ** ((newest - time) / half))
         for line in lines:
             if line.category:
-                categories.add(line.category, weight)
+                categories[line.category].append(weight)
             if line.brand:
-                brands.add(line.brand, weight)
-    found = {"categories": categories.shown(profile.preference_min), "brands": brands.shown(profile.preference_min)}
+                brands[line.brand].append(weight)
+    least = profile.preference_min
+    found = {"categories": _shown(categories, least), "brands": _shown(brands, least)}
     return {name: shown for name, shown in found.items() if shown}
 
 
@@ -69,10 +72,10 @@ def _most(counts: Mapping[Any, int], least: int) -> dict[str, Any] | None:
     """The value that was observed most; of several the smallest."""
     if not counts:
         return None
-    value = min(counts, key=lambda value: (-counts[value], value))
-    support = counts[value]
+    support = max(counts.values())
     if support < least:
         return None
+    value = min(value for value, count in counts.items() if count == support)
     return {"value": value, "support": support, "share": round(support / sum(counts.values()), _DIGITS)}
 
 
@@ -96,20 +99,10 @@ def _ordered(orders: Mapping[str, Order]) -> Iterator[tuple[int, Sequence[Line]]
             yield order.placed.time, order.placed.lines
 
 
-class _Likes:
-    """Weights and numbers of observations by name."""
-
-    def __init__(self) -> None:
-        self._weights: dict[str, int] = {}
-        self._counts: dict[str, int] = {}
-
-    def add(self, name: str, weight: int) -> None:
-        self._weights[name] = self._weights.get(name, 0) + weight
-        self._counts[name] = self._counts.get(name, 0) + 1
-
-    def shown(self, least: int) -> list[dict[str, Any]]:
-        weights = self._weights
-        whole = sum(weights.values())
-        names = [name for name, count in self._counts.items() if count >= least]
-        names.sort(key=lambda name: (-weights[name], name))
-        return [{"name": name, "weight": round(weights[name] / whole, _DIGITS)} for name in names[:_LIKES_MAX]]
+def _shown(weights: Mapping[str, list[int]], least: int) -> list[dict[str, Any]]:
+    """Names with enough observations, the heaviest first. weights: of each observation, by name."""
+    sums = {name: sum(of) for name, of in weights.items()}
+    whole = sum(sums.values())
+    names = [name for name, of in weights.items() if len(of) >= least]
+    names.sort(key=lambda name: (-sums[name], name))
+    return [{"name": name, "weight": round(sums[name] / whole, _DIGITS)} for name in names[:_LIKES_MAX]]
