@@ -4,25 +4,29 @@ Suppressions reach every shard in the transaction that withdraws what was publis
 what another has just forgotten. The index keeps its structure: a mask, which is made from the keyed hash, stands where
 an erased identifier stood, and mail that still names the identifier is read as if it named the mask. Fragments of other
 persons forget the identifiers that they saw or were told of.
+What the policy keeps no longer goes in the same way, but may come again: masks of it stand for GRACE, until nothing on
+its way can mean them, and for as long as others are in their cluster.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 import msgspec
 
 from pipeline.core.catalogue.catalogue import Catalogue
-from pipeline.core.facts.struck import emptied, names_in, strike
+from pipeline.core.facts.struck import emptied, is_blank, names_in, strike
 from pipeline.core.folding import Folding
 from pipeline.core.fragment import Fragment
-from pipeline.core.identifiers import Registry, is_mask
+from pipeline.core.identifiers import Registry, is_mask, is_of_expired
 from pipeline.core.mail import (
     Adopt,
     Arrived,
     Bought,
     Empty,
+    Expired,
+    Gone,
     Lift,
     Link,
     Mail,
@@ -35,15 +39,20 @@ from pipeline.core.mail import (
     Strike,
     Suppress,
     Unite,
+    Unseen,
     Watch,
 )
 from pipeline.core.moves import Moves
 from pipeline.core.roots import Roots
 from pipeline.core.seat import Claim
 from pipeline.core.suppression import Suppressions
+from pipeline.core.times import HOUR
 from pipeline.core.touchpoint import Id
 from pipeline.core.unionfind import Index
 
+GRACE: Final = HOUR
+NAMES_MAX: Final = 1_000
+"""In one message."""
 _NAMED: Final[dict[type, tuple[str, ...]]] = {
     Unite: ("to", "smaller"),
     Point: ("to", "root"),
@@ -87,6 +96,8 @@ class Erasing:
         name = message.to
         if name == message.subject and not self._first(message):
             return
+        if name == message.subject:
+            self._index.node(name)
         root, parent = self._index.climb(name)
         if parent is not None:
             self._post(message.sent_to(parent))
@@ -119,23 +130,108 @@ class Erasing:
         """Forgets all that was folded at an anchor."""
         fragment = self._let_go(message.to, message.to)
         if fragment is not None:
+            for seen in names_in(fragment):
+                self._post(Unseen(seen, message.to))
             self._folding.put_identity(emptied(fragment))
 
-    def vanish(self, root: Id) -> None:
-        """Drops the rows of a cluster of which nothing is known any more, if no other shard may know of it. Its profile
-        had a revision, which none that comes after falls below: that stays, by keyed hash."""
+    def vanish(self, root: Id, names: Collection[Id], now: int) -> None:
+        """Of these identifiers of a cluster nothing is known any more. Their rows are dropped if that is true of all of
+        it and no other shard may know of it, else masked."""
         members = self._roots.clusters.get(root, [])
+        if all(map(is_of_expired, members)):
+            self._go(root, now)
+        elif self._is_alone(root, members):
+            for name in members:
+                self._remember(name, self._roots.seat(name).revision)
+                self._index.nodes.drop(name)
+                self._folding.erase(name)
+            self._roots.drop(root)
+        elif names:
+            self._expire(root, names, now)
+
+    def _remember(self, name: Id, revision: int) -> None:
+        """The profile had a revision, which none that comes after falls below: that stays, by keyed hash."""
+        if revision:
+            self._suppressions.remember(name, revision)
+
+    def _is_alone(self, root: Id, members: list[Id]) -> bool:
         if root in self._roots.dirty or self._roots.orphans.at(root):
+            return False
+        return all(self._is_blank(name, members) for name in members)
+
+    def _go(self, root: Id, now: int) -> None:
+        """Nobody can be meant by any of a cluster: it goes once no mail to it can be on its way."""
+        roots, seat = self._roots, self._roots.seat(root)
+        if seat.waiting or seat.claims:
             return
-        if not all(self._is_blank(name, members) for name in members):
+        if not seat.changes:
+            seat.changes = now + GRACE
+            roots.seats.put(root, seat)
+        if seat.changes > now:
+            roots.arm(root, seat.changes, 0)
             return
-        for name in members:
-            revision = self._roots.seat(name).revision
-            if revision:
-                self._suppressions.remember(name, revision)
-            self._index.nodes.drop(name)
-            self._folding.erase(name)
-        self._roots.drop(root)
+        for mask in roots.clusters[root]:
+            self._post(Gone(mask))
+        roots.drop(root)
+
+    def _expire(self, root: Id, names: Collection[Id], now: int) -> None:
+        roots = self._roots
+        masks = {name: (self._mask_of(name, now), roots.seat(name).revision) for name in names}
+        for name, (mask, _) in masks.items():
+            roots.mask(name, mask)
+        left = masks[root][0] if root in masks else root
+        for member in roots.clusters[left]:
+            if member != left:
+                self._post(Point(member, left))
+        elsewhere: dict[int, list[Id]] = {}
+        for name in names:
+            elsewhere.setdefault(self._registry.home(name), []).append(name)
+        for at_home in elsewhere.values():
+            for first in range(0, len(at_home), NAMES_MAX):
+                part = {name: masks[name] for name in at_home[first : first + NAMES_MAX]}
+                message = Expired(at_home[first], part, left)
+                if self._index.is_here(message.to):
+                    self.expired(message)
+                else:
+                    self._post(message)
+        if all(map(is_of_expired, roots.clusters[left])):
+            self._go(left, now)
+
+    def _mask_of(self, name: Id, now: int) -> Id:
+        """One that does not stand already."""
+        mask = self._registry.masked(name, now)
+        return self._mask_of(name, now + 1) if self._roots.seats.has(mask) else mask
+
+    def expired(self, message: Expired) -> None:
+        """Who was heard of meanwhile begins anew where the mask stands, and is united with it."""
+        for name, (mask, revision) in message.names.items():
+            node, fragment = self._index.nodes.get(name), self._folding.fragments.get(name)
+            if node is None:
+                continue
+            self._remember(name, revision)
+            left = (one for one in node.anchors.items() if not is_mask(one[0]) and one[0] not in message.names)
+            anchors = dict(left)
+            hub, fan, turn = node.hub, node.fan, node.turn
+            self._index.depart(name, mask, message.root)
+            self._moves.mask(name, mask)
+            known = fragment is not None and not is_blank(fragment)
+            if not known:
+                self._let_go(name, name)
+                self._folding.erase(name)
+            if hub or anchors or known:
+                again = self._index.node(name)
+                again.anchors, again.hub, again.fan, again.turn = anchors, hub, fan, turn
+                self._index.nodes.put(name, again)
+                if fragment is not None and known:
+                    self._folding.put_identity(fragment)
+            else:
+                self._roots.orphans.note(name, None)
+
+    def unseen(self, message: Unseen) -> None:
+        self._index.unsee(message.to, message.anchor)
+
+    def gone(self, message: Gone) -> None:
+        self._index.go(message.to)
 
     def _is_blank(self, name: Id, members: list[Id]) -> bool:
         """Whether nothing is known of an identifier, nothing published, and nobody knows it but these."""

@@ -25,6 +25,7 @@ PUBLIC_KEY: Final = b"selvedge: public default key"
 CACHE_MAX: Final = 100_000
 MASK: Final = "\0"
 """Stands before the value of a mask; no value has it."""
+KEY_BYTES: Final = 16
 _NAMESPACE: Final = bytes.fromhex("6f3d3c1f1c5b5a0c9d0e7f6b1a2c4e58")
 _HASHED: Final = ("email", "phone")
 _HEX: Final = frozenset("0123456789abcdef")
@@ -62,6 +63,11 @@ class Cache(dict[K, V]):
             self.clear()
         made = self[key] = self._make(key)
         return made
+
+
+def is_of_expired(id: Id) -> bool:
+    """Whether it is a mask of an identifier that may come again."""
+    return len(id.partition(MASK)[2]) > 2 * (4 + KEY_BYTES)
 
 
 def is_mask(id: Id) -> bool:
@@ -121,10 +127,12 @@ class Registry:
     def type(self, id: Id) -> str:
         return id.partition(":")[0]
 
-    def masked(self, id: Id) -> Id:
+    def masked(self, id: Id, expired: int = 0) -> Id:
         """What stands for an erased identifier where the index needs something in its place: with the same home and
-        the same place in the order, and known by the key alone."""
-        return Id(f"{self.type(id)}:{MASK}{murmur2(id.encode()) & 0x7FFFFFFF:08x}{self.key(id).hex()}")
+        the same place in the order, and known by the key alone. expired: when it was forgotten without being kept out,
+        so that it may come again and be forgotten again; 0: it is kept out."""
+        since = f"{expired:016x}" if expired else ""
+        return Id(f"{self.type(id)}:{MASK}{murmur2(id.encode()) & 0x7FFFFFFF:08x}{self.key(id).hex()}{since}")
 
     def forget(self) -> None:
         """Lets go of all identifiers in the caches."""
@@ -178,8 +186,9 @@ class Registry:
 
     def _order(self, id: Id) -> bytes:
         if MASK in id:
-            return bytes((self.rank(id),)) + bytes.fromhex(id.partition(MASK)[2][8:]) + b"\1"
-        return bytes((self.rank(id),)) + blake2b(id.encode(), key=self._secret, digest_size=16).digest()
+            key = bytes.fromhex(id.partition(MASK)[2][8:])
+            return bytes((self.rank(id),)) + (key + b"\1" if len(key) == KEY_BYTES else key)
+        return bytes((self.rank(id),)) + blake2b(id.encode(), key=self._secret, digest_size=KEY_BYTES).digest()
 
     def _home(self, id: Id) -> int:
         if self.shards == 1:

@@ -131,6 +131,24 @@ class Masked(Message, frozen=True):
     masks: list[Id]
 
 
+class Expired(Message, frozen=True):
+    """Of identifiers at home with `to` nothing is known any more: the mask is to stand in the place of each. names: of
+    their cluster, with the mask and the revision of the profile made from it. root: of the cluster."""
+
+    names: dict[Id, tuple[Id, int]]
+    root: Id
+
+
+class Unseen(Message, frozen=True):
+    """The fragment of `anchor` has forgotten that it saw `to`."""
+
+    anchor: Id
+
+
+class Gone(Message, frozen=True):
+    """All of the cluster of the mask `to` are masks: it is needed no more."""
+
+
 class Lift(Message, frozen=True):
     """To every shard: these identifiers may come in again."""
 
@@ -243,6 +261,9 @@ Mail = (
     | Empty
     | Suppress
     | Masked
+    | Expired
+    | Unseen
+    | Gone
     | Lift
     | Strike
     | Announce

@@ -61,6 +61,9 @@ class Privacy:
             group = grouped.group_of.get(subject) or PersonIds((subject,), (), subject, False, False, 0)
             if group.owner in erased:
                 continue
+            if roots.seats.get(group.owner) is None:
+                self._keep_out(subject, claim)
+                continue
             self._trace = claim.trace
             if claim.kind == ACCESS:
                 self._answer(group, claim, now)
@@ -68,6 +71,11 @@ class Privacy:
                 erased.add(group.owner)
                 self._erase(root, group, claim, now)
         self._trace = None
+
+    def _keep_out(self, subject: Id, claim: Claim) -> None:
+        """Its time was over while the request climbed: nothing is held that could be withdrawn or shown."""
+        if claim.kind == ERASURE:
+            self._post(Suppress(EVERYBODY, {self._registry.key(subject): (claim.time, 0)}))
 
     def _say(self, output: Output) -> None:
         self._out(output if self._trace is None else output._replace(trace=self._trace))

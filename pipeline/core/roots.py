@@ -100,8 +100,8 @@ class Roots:
             self.note_orphan(root, name)
 
     def note_orphan(self, root: Id, name: Id) -> None:
-        """A fragment is here; its seat may still be on its way."""
-        if not self.seats.has(name):
+        """A fragment is here; its seat may still be on its way, unless its time was over meanwhile."""
+        if not self.seats.has(name) and (self._index.nodes.has(name) or not self._index.is_here(name)):
             self.orphans.note(name, root)
 
     def changed(self, root: Id, anchor: Id, event: str, regroup: bool, judge: bool, alarm: int) -> None:

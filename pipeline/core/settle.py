@@ -17,8 +17,10 @@ from pipeline.core.alarms import waits
 from pipeline.core.cause import Cause
 from pipeline.core.cluster import Cluster
 from pipeline.core.effects import Output
+from pipeline.core.facts.struck import is_blank
 from pipeline.core.fragment import Fragment
 from pipeline.core.grouping import Grouping, PersonIds, grouping
+from pipeline.core.identifiers import is_mask
 from pipeline.core.judge import Judge, instants
 from pipeline.core.privacy import Privacy
 from pipeline.core.publish import Kind, Move, Publisher
@@ -72,8 +74,8 @@ class Settler:
         self._privacy = Privacy(self._registry, shard.roots, shard.fragment, shard.post, out, shard.count)
         self._suppressions = shard.suppressions
         self._vanish = shard.vanish
-        self._vanished: list[Id] = []
-        """Roots of clusters of which nothing is known any more."""
+        self._vanished: dict[Id, list[Id]] = {}
+        """Root -> identifiers of its cluster of which nothing is known any more."""
 
     def settle(self, now: int, caught_up_to: int) -> None:
         roots = self._roots
@@ -97,9 +99,10 @@ class Settler:
                 self._cluster(root, cause, now, caught_up_to)
             else:
                 self._put_off(root, cause, now)
-        for root in self._vanished:
+        for root, names in self._vanished.items():
             self._groupings.pop(root, None)
-            self._vanish(root)
+            self._at_hand.pop(root, None)
+            self._vanish(root, names, now)
         self._vanished.clear()
         roots.clock = now
         if len(self._groupings) > GROUPINGS_MAX:
@@ -204,13 +207,15 @@ class Settler:
         """Takes back what was published for identifiers that nothing is known of any more."""
         members = self._roots.clusters[root]
         if len(grouped.group_of) < len(members):
-            gone = [name for name in members if name not in grouped.group_of and self._was_published(name)]
+            unknown = [name for name in members if name not in grouped.group_of and not is_mask(name)]
+            gone = [name for name in unknown if self._was_published(name)]
             for name in gone:
                 self._publisher.forget(name)
             if gone:
                 self._privacy.withdraw(gone, now)
-            if not grouped.group_of:
-                self._vanished.append(root)
+            emptied = [name for name in unknown if (one := self._fragment(name)) is not None and is_blank(one)]
+            if gone or emptied or not grouped.group_of:
+                self._vanished[root] = list(dict.fromkeys((*gone, *emptied)))
 
     def _was_published(self, name: Id) -> bool:
         seat = self._seat(name)

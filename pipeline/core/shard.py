@@ -21,6 +21,8 @@ from pipeline.core.mail import (
     Adopt,
     Arrived,
     Empty,
+    Expired,
+    Gone,
     Lift,
     Link,
     Mail,
@@ -35,6 +37,7 @@ from pipeline.core.mail import (
     Suppress,
     Touch,
     Unite,
+    Unseen,
 )
 from pipeline.core.moves import Moves
 from pipeline.core.roots import Roots
@@ -104,6 +107,9 @@ class Shard:
             Empty: self._erasing.empty,
             Suppress: self._erasing.suppress,
             Masked: self._erasing.masked,
+            Expired: self._erasing.expired,
+            Unseen: self._erasing.unseen,
+            Gone: self._erasing.gone,
             Lift: self._erasing.lift,
             Strike: self._erasing.strike,
             Offer: self.folding.offered,
@@ -179,6 +185,7 @@ class Shard:
         for key, row in rows:
             takers[key[:1]](key[1:], row)
         self.roots.loaded()
+        self.index.loaded()
 
     def held(self) -> Iterator[tuple[str, int, int]]:
         """Kind, number and bytes of the rows held."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from pipeline.core.identifiers import Registry
+from pipeline.core.identifiers import KEY_BYTES, Registry, is_mask
 from pipeline.core.mail import Link, Mail, Point, Shared, Unite
 from pipeline.core.rows import Rows
 from pipeline.core.touchpoint import Id
@@ -43,6 +43,8 @@ class Index:
         self.nodes: Rows[Node] = Rows(
             msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(Node).decode, registry.key, durable=durable
         )
+        self._departed: dict[bytes, Id] = {}
+        """Identifiers that were forgotten and may come again, by key -> the newest of their masks."""
 
     def tell(self, *, born: Callable[[Id], None], hub: Callable[[Id, int], None], lost: Callable[[Id], None]) -> None:
         """Whom to tell that a node was made, that it became a hub (id, since), that a root is none any more."""
@@ -59,32 +61,75 @@ class Index:
         node, key = self.nodes.get(name), self._registry.key
         if node is None:
             return
-        mask_of = {key(mask)[:-1]: mask for mask in masks}
+        mask_of = {key(mask)[:KEY_BYTES]: mask for mask in masks}
         node.anchors = {mask_of.get(key(anchor), anchor): since for anchor, since in node.anchors.items()}
         if node.parent is not None:
             node.parent = mask_of.get(key(node.parent), node.parent)
         self.nodes.put(name, node)
+
+    def depart(self, name: Id, mask: Id, root: Id) -> None:
+        """Puts a mask in the place of an identifier that may come again; it stands right below the root."""
+        self.mask(name, mask)
+        node = self.node(mask)
+        node.anchors, node.hub, node.fan, node.turn = {}, 0, 0, 0
+        self.nodes.put(mask, node)
+        self.point(Point(mask, root))
+        self._departed[self._registry.key(name)] = mask
+
+    def go(self, mask: Id) -> None:
+        """Drops the node of a mask that is needed no more."""
+        self.nodes.drop(mask)
+        key = self._registry.key(mask)[:KEY_BYTES]
+        if self._departed.get(key) == mask:
+            del self._departed[key]
+
+    def loaded(self) -> None:
+        """After all rows: masks of those who may come again are known by their longer keys."""
+        for key in sorted(key for key in self.nodes.list_keys() if len(key) > KEY_BYTES + 1):
+            name = self.nodes.named(key)
+            if name is not None:
+                self._departed[key[:KEY_BYTES]] = name
+
+    def unsee(self, name: Id, anchor: Id) -> None:
+        """An anchor has forgotten that it saw an identifier. At a hub a mask goes on counting for it."""
+        node = self.nodes.get(name)
+        since = None if node is None else node.anchors.pop(anchor, None)
+        if node is not None and since is not None:
+            if node.hub:
+                node.anchors[self._registry.masked(anchor)] = since
+            self.nodes.put(name, node)
 
     def is_here(self, name: Id) -> bool:
         """Whether the identifier is at home at this shard."""
         return self._home(name) == self._number
 
     def node(self, name: Id) -> Node:
-        """The node of an identifier at home here; made if there is none."""
+        """The node of an identifier at home here; made if there is none. Who comes again is united with the mask of
+        before: mail on its way may still mean that one."""
         node = self.nodes.get(name)
         if node is None:
             node = Node(name)
             self.nodes.put(name, node)
             self._born(name)
+            before = self._departed.get(self._registry.key(name)) if self._departed else None
+            if before is not None and not is_mask(name):
+                self._post(Unite(before, name))
         return node
+
+    def _standing(self, name: Id) -> Id:
+        """What stands in the place of an identifier: itself, or the mask of one that has not come again."""
+        if self._departed and not self.nodes.has(name):
+            return self._departed.get(self._registry.key(name), name)
+        return name
 
     def climb(self, name: Id) -> tuple[Id, Id | None]:
         """Follows parents as long as they are at home here: (the last node, None if it is a root, else its parent
         at another shard). The way is shortened."""
+        name = self._standing(name)
         parent = self.node(name).parent
         if parent is None or not self.is_here(parent):
             return name, parent
-        root, beyond = self._climb_from(parent)
+        root, beyond = self._climb_from(self._standing(parent))
         if root != parent:
             self.point(Point(name, root))
         return root, beyond
@@ -92,7 +137,8 @@ class Index:
     def _climb_from(self, name: Id) -> tuple[Id, Id | None]:
         parent = self.node(name).parent
         while parent is not None and self.is_here(parent):
-            name, parent = parent, self.node(parent).parent
+            name = self._standing(parent)
+            parent = self.node(name).parent
         return name, parent
 
     def widen(self, anchor: Id, more: int) -> bool:
@@ -151,7 +197,7 @@ class Index:
             self._post(Unite(anchor, name))
 
     def unite(self, message: Unite) -> None:
-        name, smaller = message.to, message.smaller
+        name, smaller = self._standing(message.to), message.smaller
         if name == smaller:
             return
         node = self.node(name)
@@ -166,10 +212,13 @@ class Index:
             self._post(Unite(larger, smaller if larger == parent else parent))
 
     def point(self, message: Point) -> None:
-        node = self.node(message.to)
-        if node.parent is not None and self._order(message.root) < self._order(node.parent):
+        node = self.nodes.get(self._standing(message.to))
+        if node is None or node.parent is None or node.parent == message.root:
+            return
+        masked = is_mask(message.root) and self._order(message.root).startswith(self._order(node.parent))
+        if masked or self._order(message.root) < self._order(node.parent):
             node.parent = message.root
-            self.nodes.put(message.to, node)
+            self.nodes.put(node.id, node)
 
     def _degree(self, name: Id) -> int:
         return self._registry.policy.identity.degree_of(self._registry.type(name))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from pipeline.core.effects import Output
 from pipeline.core.events import ACCESS, ERASURE, LIFTED
 from pipeline.core.group import Group
-from pipeline.core.identifiers import Registry
+from pipeline.core.identifiers import KEY_BYTES, Registry
 from pipeline.core.mail import EVERYBODY, Link, Request, Suppress, Unite, Unwatch, decode, encode
 from pipeline.core.policy import Policy, load
 from pipeline.core.replay import Replay
@@ -548,6 +549,80 @@ def test_a_visitor_whose_identifiers_are_known_together_goes_with_all_of_them() 
     fleet.take(seen("e1", 0, DEVICE, COOKIE), seen("e2", 40 * day, C2))
     assert fleet.published().identities.keys() == {C2}
     assert expired(fleet) == []
+
+
+VISITOR = tuple(Id(f"{type}:gone-{n}") for n in range(6) for type in ("device", "cookie", "checkout"))
+
+
+def traces_of(fleet: Fleet, word: str) -> list[str]:
+    """Rows of the state in which a word occurs."""
+    return [text for rows in fleet.rows for row in rows.items() if word in (text := str(row))]
+
+
+def masks_in(fleet: Fleet) -> int:
+    return sum(len(key) > 1 + KEY_BYTES for rows in fleet.rows for key in rows if key[:1] in b"NS")
+
+
+def strolls() -> list[Touchpoint]:
+    """An anonymous visitor with many devices, cookies and checkouts, some anchors, some only seen with others."""
+    data = Data(cart=CartRef(id="cart-1"), items=[item("A", price="20")])
+    pairs = pairwise(VISITOR)
+    steps = [touchpoint(f"v{n}", n, "cart.item_added", ids=sorted_ids(two), data=data) for n, two in enumerate(pairs)]
+    return [*steps, *(seen(f"w{n}", 100 + n, VISITOR[n]) for n in (1, 4, 7))]
+
+
+def sorted_ids(ids: Iterable[Id]) -> tuple[Id, ...]:
+    ranks = ["loyalty", "customer", "email", "phone", "device", "cookie", "checkout"]
+    return tuple(sorted(ids, key=lambda id: (ranks.index(id.partition(":")[0]), id)))
+
+
+@pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.parametrize("shards", [1, 3, 8])
+def test_nothing_is_left_of_a_visitor_whose_identifiers_are_spread_over_shards(shards: int, restart: bool) -> None:
+    fleet, day = Fleet(shards, load(rest(NO_CONSENT_NEEDED))), DAY // MINUTE
+    fleet.take(*strolls(), seen("e3", 200, C2))
+    assert len(fleet.published().persons()) == 2
+    assert traces_of(fleet, "gone-")
+    rows = sum(map(len, fleet.rows))
+    fleet.take(seen("e4", 40 * day, C2))
+    assert fleet.published().identities.keys() == {C2}
+    assert traces_of(fleet, "gone-") == traces_of(fleet, "cart-1") == []
+    if restart:
+        fleet.start()
+    fleet.take(seen("e5", 40.1 * day, C2))
+    assert masks_in(fleet) == 0, "rows go, too"
+    assert sum(map(len, fleet.rows)) < rows
+    (name,) = fleet.published().identities
+    fleet.take(seen("e6", 41 * day, VISITOR[0], VISITOR[1]))
+    assert fleet.published().persons() == {frozenset({name}), frozenset(VISITOR[:2])}
+
+
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("shards", [1, 3, 8])
+def test_what_is_known_no_more_goes_out_of_a_cluster_of_which_the_rest_stays(shards: int, again: bool) -> None:
+    fleet, day = Fleet(shards, load(rest(NO_CONSENT_NEEDED))), DAY // MINUTE
+    gone = [Id(f"device:gone-{n}") for n in range(8)]
+    fleet.take(*(seen(f"a{n}", n, one, COOKIE) for n, one in enumerate(gone)), seen("b", 10, C1, COOKIE))
+    assert len(fleet.published().persons()) == 1
+    fleet.take(seen("c", 40 * day, C1, COOKIE))
+    assert fleet.published().persons() == {frozenset({C1, COOKIE})}
+    assert traces_of(fleet, "gone-") == []
+    if again:
+        fleet.take(seen("d", 41 * day, gone[0], COOKIE), seen("e", 41.1 * day, C2, gone[1]))
+        assert fleet.published().persons() == {frozenset({C1, COOKIE, gone[0]}), frozenset({C2, gone[1]})}
+        fleet.take(seen("f", 80 * day, C1, COOKIE))
+        assert fleet.published().persons() == {frozenset({C1, COOKIE}), frozenset({C2, gone[1]})}
+        assert traces_of(fleet, "gone-0") == []
+
+
+@pytest.mark.parametrize("shards", [1, 3, 8])
+def test_a_hub_forgets_whom_it_was_seen_with_when_their_time_is_over(shards: int) -> None:
+    fleet, day = Fleet(shards, load(rest("[identity]\nhub_degree = 2\n" + NO_CONSENT_NEEDED))), DAY // MINUTE
+    gone = [Id(f"device:gone-{n}") for n in range(5)]
+    fleet.take(*(seen(f"a{n}", n, one, COOKIE) for n, one in enumerate(gone)))
+    fleet.take(seen("b", 10, C1, COOKIE), seen("c", 39 * day, C1, COOKIE))
+    assert traces_of(fleet, "gone-") == []
+    assert fleet.published().shared() == {COOKIE}
 
 
 def test_a_visitor_of_whom_others_still_say_something_stays_where_it_is() -> None:

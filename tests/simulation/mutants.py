@@ -90,8 +90,8 @@ MUTANTS = (
     Mutant(
         "no guard on Point",
         "core.unionfind:Index.point",
-        "if node.parent is not None and self._order(message.root) < self._order(node.parent):",
-        "if node.parent is not None:",
+        "if masked or self._order(message.root) < self._order(node.parent):",
+        "if True:",
         bag=1645,
         test=test_index.test_a_late_point_does_not_lead_back_to_a_former_root,
     ),

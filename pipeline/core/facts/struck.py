@@ -47,6 +47,11 @@ def names_in(fragment: Fragment) -> set[Id]:
     return (named | {name for name in transients if name is not None}) - {fragment.id}
 
 
+def is_blank(fragment: Fragment) -> bool:
+    """Whether nothing is left in it."""
+    return not fragment.hub and fragment == emptied(fragment)
+
+
 def emptied(fragment: Fragment) -> Fragment:
     """What is left of a fragment when everything folded into it is forgotten: that it is a hub, if it is."""
     return Fragment(fragment.id, version=fragment.version, hub=fragment.hub)
