@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from functools import reduce
 from typing import Final
 
 from pipeline.core import mail, state
@@ -48,6 +49,8 @@ class Group:
         self._claimed = False
         self._tomorrow = 0
         """When the day ends on which all shards have last forgotten what is not to be kept."""
+        self._timed: int | None = None
+        """When the first cluster or product is due, 0: never; None: to be asked, as nothing but draining moves it."""
         self._unswept = 0
         """Drains and touchpoints since the caches were last swept, where no rows are wanted."""
 
@@ -93,12 +96,13 @@ class Group:
             self._unmarked[number] = made is not None and state.readable(made, self._registry).archived
         if made is not None and not same:
             self._outdated.append(number)
-        self._shards[number], self._tomorrow = shard, 0
+        self._shards[number], self._tomorrow, self._timed = shard, 0, None
         self._settlers[number] = Settler(shard, self._clock, self._out, documents=self._documents)
 
     def remove(self, number: int) -> tuple[Shard, Settler]:
         """Gives a shard up; nothing of it may be undrained. What is returned `restore` takes, as long as nobody else
         has owned the shard meanwhile."""
+        self._timed = None
         return self._shards.pop(number), self._settlers.pop(number)
 
     def restore(self, number: int, removed: tuple[Shard, Settler]) -> None:
@@ -106,7 +110,8 @@ class Group:
         at home in this process are to be asked for."""
         shard, settler = removed
         shard.catalogue.products.review_lifts()
-        self._shards[number], self._settlers[number], self._tomorrow = shard, settler, 0
+        self._shards[number], self._settlers[number] = shard, settler
+        self._tomorrow, self._timed = 0, None
 
     def touch(self, shard: int, touchpoint: Touchpoint) -> Rejected | None:
         """A touchpoint read from a shard's partition; why not, if it may not come in."""
@@ -230,11 +235,19 @@ class Group:
     @property
     def next_due(self) -> int | None:
         """The next clock time at which drain has something to do without input."""
-        due = 0
+        due = self._timed
+        if due is None:
+            due = self._timed = reduce(earlier, self._times(), 0)
         for shard in self._shards.values():
-            due = earlier(due, earlier(shard.roots.timers.next(), shard.folding.next_alarm))
-            due = earlier(due, shard.catalogue.products.next)
+            alarm = shard.folding.next_alarm
+            if alarm and (alarm < due or not due):
+                due = alarm
         return due or None
+
+    def _times(self) -> Iterator[int]:
+        for shard in self._shards.values():
+            yield shard.roots.timers.next()
+            yield shard.catalogue.products.next
 
     @property
     def next_held(self) -> int | None:
@@ -267,7 +280,12 @@ class Group:
     def urgent(self) -> bool:
         """Whether a touchpoint since the last drain concerns a person that a trigger was published for, or is a privacy
         request."""
-        return self._claimed or any(shard.folding.urgent for shard in self._shards.values())
+        if self._claimed:
+            return True
+        for shard in self._shards.values():  # noqa: SIM110, asked at each touchpoint
+            if shard.folding.urgent:
+                return True
+        return False
 
     def _run(self) -> None:
         """Handles local mail, reports and bundles until nothing is on its way inside this process."""
@@ -326,7 +344,7 @@ class Group:
         counts[what] = counts.get(what, 0) + 1
 
     def _collect(self) -> Effects:
-        effects, self._effects = self._effects, Effects()
+        effects, self._effects, self._timed = self._effects, Effects(), None
         touched, self._touched = self._touched, 0
         if touched:
             effects.counts["touchpoints"] = touched

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import blake2b, sha1, sha256
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
+
+import msgspec
 
 from pipeline.core import normal
 from pipeline.core.blocked import blocker
@@ -38,7 +40,7 @@ class Unusable(ValueError):
     """A type that cannot be one, or a value beyond the policy's `value_chars`. Carries no value."""
 
 
-class Identified(NamedTuple):
+class Identified(msgspec.Struct, frozen=True, gc=False):
     """What became of a value. `id`: None if it is no identifier; then `hint` says that it is kept as a contact hint,
     otherwise it was blocked. `plain`: the readable value of e-mail and phone; None for a hash, which hides it.
     `strength`: sort key of `id`, strongest first: rank, then type and value by code point."""

@@ -67,11 +67,12 @@ class Replay:
 
     def _perform(self, effects: Effects) -> None:
         assert not effects.rejected, "all shards are here, so nothing is refused behind its arrival"
+        out, final, counts = self._out, self._final, self.counts
         for output in effects.outputs:
-            if not (self._final and output.topic == "profile-changes"):
-                self._out(output)
+            if not (final and output.topic == "profile-changes"):
+                out(output)
         for what, by in effects.counts.items():
-            self.count(what, by)
+            counts[what] = counts.get(what, 0) + by
 
     def count(self, what: str, by: int = 1) -> None:
         self.counts[what] = self.counts.get(what, 0) + by

@@ -51,6 +51,8 @@ class Rows(Generic[T]):
         """The row of that name, decoded; None: there is none."""
         self.at: Callable[[Id], T] = cast(Any, self.get)
         """A row that must be there."""
+        self.put: Callable[[Id, T], None] = self._put if durable else self._hot.__setitem__
+        """Stores a new row, or notes that a row got from here was changed in place."""
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -67,8 +69,7 @@ class Rows(Generic[T]):
             if key not in hot:
                 yield self._decode(row)
 
-    def put(self, name: Id, row: T) -> None:
-        """Stores a new row, or notes that a row got from here was changed in place."""
+    def _put(self, name: Id, row: T) -> None:
         self._hot[name] = row
         self._changed[name] = False
 
@@ -81,7 +82,7 @@ class Rows(Generic[T]):
     def encoded(self, name: Id) -> bytes | None:
         """The row as bytes, changes of this epoch included. If it is changed after this, it has to be put again."""
         row, key = self._hot.get(name), self._key(name)
-        if row is not None and not self._changed.get(name, self._durable):
+        if row is not None and not (self._durable and self._changed.get(name, True)):
             self._store(key, self._encode(row))
             self._changed[name] = True
         return self._rows.get(key)
@@ -158,6 +159,6 @@ class Rows(Generic[T]):
             return
         for name in list(self._hot)[: excess + self._cache_max // 10]:
             row = self._hot.pop(name)
-            if name in self._changed:
+            if not self._durable or name in self._changed:
                 self._store(self._key(name), self._encode(row))
-                del self._changed[name]
+                self._changed.pop(name, None)

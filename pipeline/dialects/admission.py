@@ -130,7 +130,10 @@ class Admission:
         for index, one in enumerate(given):
             if one.value is None:
                 continue
-            who = self._who(index, one)
+            try:
+                who = self._identify(one.type, one.value)
+            except Unusable as unusable:
+                raise bad_field(f"data.identifiers[{index}]", str(unusable)) from None
             if who.id is not None and one.verified:
                 if who.id not in named or who.plain is not None:
                     named[who.id] = who
@@ -138,17 +141,11 @@ class Admission:
                 hints.append((one.type, who.plain or who.strength[2]))
             else:
                 blocked += 1
-        if not alone:
+        if not alone and len(named) > 1:
             self._check_unique([who.strength[1] for who in named.values()])
-        ids = tuple(sorted(named, key=lambda id: named[id].strength))
+        ids = tuple(sorted(named, key=lambda id: named[id].strength) if len(named) > 1 else named)
         plain = {id: who.plain for id, who in named.items() if who.plain is not None}
-        return Names(ids, plain or None, tuple(dict.fromkeys(hints)), blocked)
-
-    def _who(self, index: int, one: RawIdentifier) -> Identified:
-        try:
-            return self._identify(one.type, one.value)
-        except Unusable as unusable:
-            raise bad_field(f"data.identifiers[{index}]", str(unusable)) from None
+        return Names(ids, plain or None, tuple(dict.fromkeys(hints)) if hints else (), blocked)
 
     def _check_unique(self, types: list[str]) -> None:
         for type in self._unique:
