@@ -86,7 +86,7 @@ class Moves:
             seat = roots.seat(name)
             if name == old:
                 seat.waiting = {}
-            row = self._row_for(parent, name, roots.replicas.encoded(name))
+            row = self._row_for(parent, name, roots.replicas.encoded)
             self._post(Adopt(parent, old, len(members), seats_of.encode(seat), row))
             roots.seats.drop(name)
             roots.replicas.drop(name)
@@ -99,18 +99,18 @@ class Moves:
                 roots.replicas.drop(name)
             roots.orphans.note(name, None)
 
-    def _row_for(self, parent: Id, name: Id, replica: bytes | None) -> bytes | None:
+    def _row_for(self, parent: Id, name: Id, replica: Callable[[Id], bytes | None]) -> bytes | None:
         """The fragment that travels with a seat to the home of `parent`."""
         if self._home(name) == self._home(parent):
             return None
-        return self._fragments.encoded(name) if self._index.is_here(name) else replica
+        return self._fragments.encoded(name) if self._index.is_here(name) else replica(name)
 
     def adopt(self, message: Adopt) -> None:
         root, parent = self._index.climb(message.to)
         seat = seats_of.decode(message.seat)
         name = seat.id
         if parent is not None:
-            row = self._row_for(parent, name, message.fragment)
+            row = self._row_for(parent, name, lambda _: message.fragment)
             self._post(Adopt(parent, message.bundle, message.size, message.seat, row))
             return
         roots = self._roots

@@ -44,6 +44,8 @@ class Rows(Generic[T]):
         self._hot: _Decoded[T] = _Decoded(self._rows, key, decode)
         self._changed: dict[Id, bool] = {}
         """Rows that changed in this epoch; whether they have been encoded since."""
+        self._gone: set[Id] = set()
+        """Names of rows that were there and were dropped in this epoch. No other drop is worth a row."""
         self._dropped: list[bytes] = []
         self.bytes = 0
         """Of the encoded rows."""
@@ -113,8 +115,13 @@ class Rows(Generic[T]):
 
     def drop(self, name: Id) -> None:
         self._hot.pop(name, None)
-        self.bytes -= len(self._rows.pop(self._key(name), b""))
-        self._changed[name] = False
+        row = self._rows.pop(self._key(name), None)
+        if row is not None:
+            self.bytes -= len(row)
+            self._gone.add(name)
+            self._changed[name] = False
+        elif name not in self._gone:
+            self._changed.pop(name, None)
 
     def drop_cold(self, is_old: Callable[[bytes], bool]) -> None:
         """Drops rows that are old and not in the cache, from which unused ones leave."""
@@ -149,6 +156,7 @@ class Rows(Generic[T]):
                 self._store(key, encoded)
             yield key, rows.get(key)
         self._changed.clear()
+        self._gone.clear()
         self.evict()
 
     def evict(self) -> None:
