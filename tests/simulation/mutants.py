@@ -197,7 +197,7 @@ MUTANTS = (
         "core.orphans:Orphans.load",
         "self._enter(name, root)",
         "pass",
-        seed=53,
+        seed=73,
     ),
     Mutant(
         "bundles on their way are forgotten when roots unite",
