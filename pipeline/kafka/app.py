@@ -27,7 +27,7 @@ from pipeline.settings import Settings
 BLOCKS_QUEUED_MAX = 8
 LOOK_S = 0.2
 NOTE_S = 2.0
-BEHIND_S, EPOCH_BEHIND_S = 10.0, 1.0
+BEHIND_S, EPOCH_SHARE, EPOCH_BEHIND_S = 10.0, 0.1, 4.0
 STATS_S = 1.0
 SURROUNDINGS_S = 30.0
 HEARTBEATS_PER_SESSION = 6
@@ -89,9 +89,9 @@ class App(faust.App):
 
 
 def epoch_s(epoch_ms: int, behind: float) -> float:
-    """Seconds between the beginnings of two epochs. Far behind they are longer: what a person did in one costs once,
-    and nobody waits for that second."""
-    return max(epoch_ms / 1000, EPOCH_BEHIND_S if behind > BEHIND_S else 0.0)
+    """Seconds between the beginnings of two epochs. Far behind they are longer, by a share of how far: what a person
+    did in one costs once, and who waits for it waits for the rest anyway."""
+    return max(epoch_ms / 1000, min(EPOCH_SHARE * behind, EPOCH_BEHIND_S) if behind > BEHIND_S else 0.0)
 
 
 def _reader(owner: Owner) -> Callable[[Any], Awaitable[None]]:
