@@ -272,7 +272,9 @@ OPTIONS: dict[str, Option] = {
     "policy": Option("policy_path", "the policy file; none: the defaults", _path, _check_file),
     "group": Option("group", "consumer group of the workers; none: the prefix", _text, _check_group),
     "epoch_ms": Option(
-        "epoch_ms", "longest time between two commits (while more than 10 s behind: 1 s)", *_whole(10, 60_000)
+        "epoch_ms",
+        "longest time between two commits (while more than 10 s behind: a tenth of that, 4 s at most)",
+        *_whole(10, 60_000),
     ),
     "session_timeout_ms": Option(
         "session_timeout_ms", "silence after which a worker counts as dead", *_whole(1_000, 1_800_000)
