@@ -60,6 +60,7 @@ def evaluate(
         review(case)
     elif case.level < 0:
         return Outcome(wake=min(case.later, default=None))
+    case.forgotten = forgotten
     found = agenda(case, hold_from, forgotten)
     fire(case, found.due)
     return Outcome(case.records, case.changed, case.wake, found.held, past(case))

@@ -55,6 +55,19 @@ def test_a_cart_that_lives_for_long_keeps_its_id_and_goes_on_counting() -> None:
     assert len(records) == 15
 
 
+def test_facts_that_are_late_by_months_never_give_a_known_trigger_id_to_another_telling() -> None:
+    facts = Facts()
+    facts.add(0, JANE, "A")
+    facts.add(100 * DAY, JANE, "Z", "cart-2")
+    for place, day in enumerate((25, 50, 75, 100)):
+        facts.add(day * DAY + 1, JANE, f"B-{place}", late=(126 - day) * DAY)
+    facts.add(127 * DAY, JANE, "C")
+    records = replayed(facts, 135 * DAY)
+    fired = [record["trigger_id"] for record in records if record["status"] == "fired"]
+    assert len(fired) == len(set(fired)) == 3
+    newest(records)
+
+
 _acts = st.lists(
     st.tuples(
         st.sampled_from((0, 1, 3, 29, 31, 60, 89, 91, 100, 130, 180)),

@@ -33,6 +33,8 @@ class Case:
         self.records: list[dict[str, Any]] = []
         self.changed: dict[Id, dict[str, Told]] = {}
         self.wake: int | None = None
+        self.forgotten: Mapping[Id, int] = {}
+        """Identifier -> up to which deadline the ledger in its seat has forgotten what was told."""
         self._homes: dict[str, set[Id]] = {}
         self._live: list[Told] | None = None
 

@@ -193,7 +193,7 @@ def _named(case: Case, due: Due) -> Name:
 def _episode_named(case: Case, due: Due) -> tuple[str, Id]:
     """Id and origin of an episode. It keeps those under which it was published, as long as the origin is one of the
     person; where facts joined several, those that fired first. New ones come of the cart, the fragment that holds the
-    newest change, and the first change there."""
+    newest change, and the first change there that nothing forgotten can have been named after."""
     episode, home = due.episode, due.point.fragment
     published = [
         (told.fired_at == 0, told.fired_at, told.episode_id, told.origin)
@@ -203,6 +203,9 @@ def _episode_named(case: Case, due: Due) -> tuple[str, Id]:
     if published:
         return min(published)[2:]
     first = next(ref for ref, fragment in episode.changes if fragment == home)
+    until = case.forgotten.get(home, 0)
+    if until >= episode.points[0].time:
+        first = next((one.ref for one in episode.points if one.fragment == home and one.time > until), due.point.ref)
     return _uuid(episode.key, *first), home
 
 
