@@ -209,7 +209,7 @@ MUTANTS = (
     Mutant(
         "a fragment does not travel with its seat",
         "core.moves:Moves._row_for",
-        "return self._fragments.encoded(name) if self._index.is_here(name) else replica",
+        "return self._fragments.encoded(name) if self._index.is_here(name) else replica(name)",
         "return None",
         seed=3,
     ),
