@@ -198,8 +198,12 @@ class Index:
 
     def unite(self, message: Unite) -> None:
         name, smaller = self._standing(message.to), message.smaller
+        if self._departed and self.is_here(smaller):
+            smaller = self._standing(smaller)
         if name == smaller:
             return
+        if self._order(name) < self._order(smaller):  # masks of one identifier
+            name, smaller = smaller, name
         node = self.node(name)
         parent = node.parent
         if parent is None:

@@ -615,6 +615,39 @@ def test_what_is_known_no_more_goes_out_of_a_cluster_of_which_the_rest_stays(sha
         assert traces_of(fleet, "gone-0") == []
 
 
+MET = [
+    *(Id(f"customer:C{n}") for n in (1, 2)),
+    Id("email:" + "a" * 64),
+    *(Id(f"device:d{n}") for n in (1, 2, 3)),
+    *(Id(f"cookie:c{n}") for n in (1, 2, 3)),
+    *(Id(f"checkout:k{n}") for n in (1, 2)),
+]
+
+
+def months(random: Random) -> Iterator[Touchpoint]:
+    """Visits with gaps in which some are forgotten, so that they come again where their masks stand."""
+    minute, visits, gap = 0.0, random.randint(3, 30), random.choice((1, 5, 20, 45)) * DAY // MINUTE
+    for n in range(visits):
+        minute += random.choice((1, 60, DAY // MINUTE, gap)) * random.random()
+        yield seen(f"m{n}", minute, *sorted_ids(random.sample(MET, random.choice((1, 2, 2, 2, 3)))))
+    yield seen("last", minute + 1, Id("customer:Z"))
+
+
+@pytest.mark.parametrize("seed", [27, 93, 136, 189, 302, 453, *range(1, 7)])
+def test_who_comes_again_after_months_is_the_same_person_on_any_number_of_shards(seed: int) -> None:
+    policy = load(rest(("" if seed % 3 else "[identity]\nhub_degree = 2\n") + NO_CONSENT_NEEDED))
+    found = []
+    for shards in (1, 3, 8):
+        fleet, restarts = Fleet(shards, policy), Random(seed + shards)
+        for one in months(Random(seed)):
+            fleet.take(one)
+            if restarts.random() < 0.1:
+                fleet.start()
+        published = fleet.published()
+        found.append((published.identities.keys(), published.persons(), published.shared()))
+    assert found[0] == found[1] == found[2]
+
+
 @pytest.mark.parametrize("shards", [1, 3, 8])
 def test_a_hub_forgets_whom_it_was_seen_with_when_their_time_is_over(shards: int) -> None:
     fleet, day = Fleet(shards, load(rest("[identity]\nhub_degree = 2\n" + NO_CONSENT_NEEDED))), DAY // MINUTE
