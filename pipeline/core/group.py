@@ -202,16 +202,16 @@ class Group:
         self._outdated.clear()
 
     def _expire(self, now: int) -> None:
-        """Once a day: what the policy does not keep any longer is forgotten."""
+        """Once a day, as of its start, so that a restart changes nothing: what the policy does not keep is forgotten."""
         today = now // DAY
         self._tomorrow = (today + 1) * DAY
         for shard in self._shards.values():
             if shard.expired < today:
                 shard.expired = today
-                for name in shard.folding.outlived(now):
+                for name in shard.folding.outlived(today * DAY):
                     self._count("expired")
                     self._post(Empty(name))
-                shard.catalogue.orders.expire(now)
+                shard.catalogue.orders.expire(today * DAY)
 
     def _settle(self, now: int, caught_up_to: int) -> None:
         for settler in self._settlers.values():

@@ -633,7 +633,7 @@ def months(random: Random) -> Iterator[Touchpoint]:
     yield seen("last", minute + 1, Id("customer:Z"))
 
 
-@pytest.mark.parametrize("seed", [27, 93, 136, 189, 302, 453, *range(1, 7)])
+@pytest.mark.parametrize("seed", [27, 93, 136, 189, 302, 453, 508, *range(1, 7)])
 def test_who_comes_again_after_months_is_the_same_person_on_any_number_of_shards(seed: int) -> None:
     policy = load(rest(("" if seed % 3 else "[identity]\nhub_degree = 2\n") + NO_CONSENT_NEEDED))
     found = []
