@@ -202,7 +202,7 @@ class Group:
         self._outdated.clear()
 
     def _expire(self, now: int) -> None:
-        """Once a day, as of its start, so that a restart changes nothing: what the policy does not keep is forgotten."""
+        """Once a day, as of its start (a restart changes nothing): what the policy does not keep is forgotten."""
         today = now // DAY
         self._tomorrow = (today + 1) * DAY
         for shard in self._shards.values():
