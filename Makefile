@@ -16,11 +16,11 @@ help:  ## this list
 demo: $(RUN)  ## a sample shop through an embedded broker, live, in under a minute
 	@$(BIN)/selvedge demo
 test: $(DEV)  ## all tests; those on a real Kafka are skipped where none can be started
-	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n 4 --dist loadfile $(ARGS)
 check: $(DEV)  ## style, types, imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-logo
 laws: $(DEV)  ## RUNS=10 runs of the random tests with examples that were not tried before
-	@for run in $$(seq $(or $(RUNS),10)); do SELVEDGE_TEST_RANDOM=1 $(BIN)/python -m pytest -q -m hypothesis -n 3 $(ARGS) || exit; done
+	@for run in $$(seq $(or $(RUNS),10)); do SELVEDGE_TEST_RANDOM=1 $(BIN)/python -m pytest -q -m hypothesis -n 2 $(ARGS) || exit; done
 simulate: $(DEV)  ## SEEDS=2000 (or FIRST:LAST) simulated worlds with faults against the oracle, and histories of triggers
 	@$(BIN)/python -m tests.simulation.runner simulate "$(SEEDS)"
 	@$(BIN)/python -m tests.laws.triggers "$(SEEDS)"

@@ -82,7 +82,7 @@ def test_the_commands_of_the_runbook_do_what_it_says(fleet: Fleet, tmp_path: Pat
     fleet.send_raw([customer % (1, 1), customer % (2, 2), b"{", b"{"])
     eventually(lambda: b'selvedge_rejects_total{reason="not_json"} 2.0' in get(worker, "/metrics")[1])
     prefix = fleet.settings.prefix
-    ours = ("SELVEDGE_", "MAKE", "MFLAGS")
+    ours = ("SELVEDGE_", "MAKE", "MFLAGS", "ARGS")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     environment |= fleet.settings.environment() | {"PYTHONPATH": str(ROOT), "SELVEDGE_HTTP": "off"}
     environment["PATH"] = f"{tools(tmp_path / 'bin')}:{environment['PATH']}"
