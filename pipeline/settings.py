@@ -273,7 +273,8 @@ OPTIONS: dict[str, Option] = {
     "group": Option("group", "consumer group of the workers; none: the prefix", _text, _check_group),
     "epoch_ms": Option(
         "epoch_ms",
-        "longest time between two commits (while more than 10 s behind: a tenth of that, 4 s at most)",
+        "longest time between two commits (while more than 10 s and 2,000 records behind: a tenth of that time, "
+        "4 s at most)",
         *_whole(10, 60_000),
     ),
     "session_timeout_ms": Option(

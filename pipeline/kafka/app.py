@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import faust
@@ -19,7 +19,7 @@ from pipeline.kafka.committer import Committer
 from pipeline.kafka.failstop import fail_stop
 from pipeline.kafka.owner import Owner
 from pipeline.kafka.recovery import SOURCES
-from pipeline.kafka.stats import Stats
+from pipeline.kafka.stats import Lag, Stats
 from pipeline.kafka.surroundings import Surroundings
 from pipeline.kafka.transport import BlockConsumer
 from pipeline.settings import Settings
@@ -27,7 +27,7 @@ from pipeline.settings import Settings
 BLOCKS_QUEUED_MAX = 8
 LOOK_S = 0.2
 NOTE_S = 2.0
-BEHIND_S, EPOCH_SHARE, EPOCH_BEHIND_S = 10.0, 0.1, 4.0
+BEHIND_S, BEHIND, EPOCH_SHARE, EPOCH_BEHIND_S = 10.0, 2_000, 0.1, 4.0
 STATS_S = 1.0
 SURROUNDINGS_S = 30.0
 HEARTBEATS_PER_SESSION = 6
@@ -88,10 +88,14 @@ class App(faust.App):
         fail_stop(reason)
 
 
-def epoch_s(epoch_ms: int, behind: float) -> float:
-    """Seconds between the beginnings of two epochs. Far behind they are longer, by a share of how far: what a person
-    did in one costs once, and who waits for it waits for the rest anyway."""
-    return max(epoch_ms / 1000, min(EPOCH_SHARE * behind, EPOCH_BEHIND_S) if behind > BEHIND_S else 0.0)
+def epoch_s(epoch_ms: int, lags: Iterable[Lag]) -> float:
+    """Seconds between the beginnings of two epochs. Far behind, with more to read than a second's work, they are
+    longer, by a share of how far: what a person did in one costs once, and who waits for it waits for the rest."""
+    unread, behind = 0, 0.0
+    for lag in lags:
+        unread, behind = unread + lag.touchpoints, max(behind, lag.seconds)
+    far = behind > BEHIND_S and unread > BEHIND
+    return max(epoch_ms / 1000, min(EPOCH_SHARE * behind, EPOCH_BEHIND_S) if far else 0.0)
 
 
 def _reader(owner: Owner) -> Callable[[Any], Awaitable[None]]:
@@ -152,7 +156,7 @@ class _Timers(Service):
 
     def _epoch_s(self) -> float:
         lags = self._stats.lag.values() if self._settings.clock == "wall" else ()
-        return epoch_s(self._settings.epoch_ms, max((lag.seconds for lag in lags), default=0.0))
+        return epoch_s(self._settings.epoch_ms, lags)
 
     async def _epoch(self) -> None:
         await self._committer.epoch()

@@ -1,8 +1,8 @@
 """How large a deployment must be, from measured costs per unit.
 
 The costs are those that `python -m benchmarks.unit_costs 60000` prints for the sample shop (55,874 touchpoints of 4,615
-shoppers, CPython 3.11, two cores with other work on them): a busy shop, in which almost every touchpoint changes a
-published document. A calmer one costs less, and idle cores are quicker.
+shoppers, CPython 3.11, two cores of a shared machine with nothing else to do; quicker moments of it took 505 us a
+touchpoint): a busy shop, in which almost every touchpoint changes a published document. A calmer one costs less.
 What is assumed beyond that is said in `assumptions`, and printed with every answer.
 """
 
@@ -12,7 +12,7 @@ import math
 from typing import NamedTuple
 
 DAY_S = 86_400
-CPU_S = 730e-6
+CPU_S = 610e-6
 """Processor time of a touchpoint: read, fold, solve, view, publish."""
 SHELL = 1.25
 """Assumed for Faust, librdkafka and the event loop on top of that: two runs of a worker on a backlog of 13,940
@@ -20,8 +20,8 @@ touchpoints took 1.04 and 1.33 times what the core alone took beside them."""
 TOUCHPOINT_BYTES = 458
 COMPRESSED = 0.3
 """Of JSON in batches of some dozens, with zstd; in large batches it is better."""
-OUTPUT_BYTES = 1_113
-STATE_WRITTEN_BYTES = 1_683
+OUTPUT_BYTES = 1_098
+STATE_WRITTEN_BYTES = 1_625
 STATE_PER_PERSON_BYTES = 6_900
 """31.7 MB of rows for 4,615 shoppers."""
 MEMORY_PER_PERSON_BYTES = 10_400
