@@ -25,10 +25,9 @@ from pipeline.core.events import CHANNELS, KNOWN
 from pipeline.core.facts import consents
 from pipeline.core.identifiers import Registry
 from pipeline.core.policy import load
-from pipeline.core.publish import HEADER
 from pipeline.core.touchpoint import Data, Touchpoint
 from pipeline.core.triggers import reasons as not_sent
-from pipeline.core.view import BLOCKS
+from pipeline.core.view import HEADER, MEMBERS
 from pipeline.dialects import Reader, refused
 from pipeline.dialects.cloudevents import Envelope
 from pipeline.kafka.dead_letters import SUPPRESSED
@@ -216,7 +215,7 @@ def test_what_is_rare_fits(rare: dict[str, Records], what: str) -> None:
     assert [fault for name, records in rare[what].items() for fault in faults(name, records)] == []
 
 
-@pytest.mark.parametrize("block", sorted({*BLOCKS} - {*HEADER}))
+@pytest.mark.parametrize("block", sorted({*MEMBERS} - {*HEADER}))
 def test_the_documents_of_a_reduced_topic_fit(block: str) -> None:
     registry = Registry(load(f'[publish.reduced]\nsome = ["{block}"]'))
     outputs = core.replay(histories.history(Random(4), 60, registry), registry)
@@ -275,8 +274,8 @@ def test_channels_and_blocks_are_those_of_the_code() -> None:
     definitions = SCHEMAS["profile"]["$defs"]
     assert set(definitions["channel"]["enum"]) == CHANNELS
     assert set(SCHEMAS["touchpoint"]["$defs"]["data"]["properties"]["channel"]["enum"]) == CHANNELS
-    assert definitions["cut"]["properties"]["cut"]["items"]["enum"] == list(BLOCKS)
-    assert SCHEMAS["profile-change"]["properties"]["changed"]["items"]["enum"] == list(BLOCKS)
+    assert definitions["cut"]["properties"]["cut"]["items"]["enum"] == list(MEMBERS)
+    assert SCHEMAS["profile-change"]["properties"]["changed"]["items"]["enum"] == list(MEMBERS)
 
 
 def test_consent_states_are_those_of_the_code() -> None:

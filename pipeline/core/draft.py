@@ -17,11 +17,11 @@ from pipeline.core.grouping import PersonIds
 from pipeline.core.identifiers import Registry
 from pipeline.core.ledger import Told, newest
 from pipeline.core.person import Person
-from pipeline.core.view import BLOCKS, RECIPES, Recipe, segments_of
+from pipeline.core.view import MEMBERS, RECIPES, Recipe, segments_of
 
 _json: Final = orjson.dumps
 _digest: Final = xxhash.xxh3_64_intdigest
-_NAMES: Final = {name: b'"%b":' % name.encode() for name in BLOCKS}
+_NAMES: Final = {name: b'"%b":' % name.encode() for name in MEMBERS}
 
 
 class Made(msgspec.Struct, frozen=True, gc=False):
@@ -72,7 +72,7 @@ class Draft:
         self._at = 0
         self._moments: list[tuple[int, int]] = []
         """Up to `_at`."""
-        self.blocks = dict.fromkeys(BLOCKS, _UNKNOWN)
+        self.blocks = dict.fromkeys(MEMBERS, _UNKNOWN)
         self.next_change: int | None = None
         self.next_fade: int | None = None
 

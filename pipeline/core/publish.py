@@ -28,11 +28,9 @@ from pipeline.core.person import Person
 from pipeline.core.seat import Seat
 from pipeline.core.times import DAY, MINUTE
 from pipeline.core.touchpoint import Id
-from pipeline.core.view import BLOCKS, sooner, updated_at
+from pipeline.core.view import HEADER, MEMBERS, sooner, updated_at
 
 DRAFTS_MAX = 50_000
-HEADER = ("created_at", "identity")
-"""Members of every document, also of a reduced one."""
 
 _json = orjson.dumps
 
@@ -136,7 +134,7 @@ class Publisher:
         for topic, names in self._reduced.items():
             if kind.at_once or before.get(topic) != digests[topic]:
                 self._document(topic, issue, head, [made for name, made in blocks.items() if name in names])
-        self._change(issue, kind, [name for name in BLOCKS if before.get(name) != digests.get(name)])
+        self._change(issue, kind, [name for name in MEMBERS if before.get(name) != digests.get(name)])
 
     def _draft(self, group: PersonIds, person: Person, now: int) -> Draft:
         """The person's document as it is now."""

@@ -32,26 +32,12 @@ from pipeline.core.fragment import Fragment
 from pipeline.core.identifiers import Registry
 from pipeline.core.ledger import Told
 from pipeline.core.person import Person
+from pipeline.core.policy_sections import BLOCKS
 from pipeline.core.sales import last_order
 
-BLOCKS: Final = (
-    "created_at",
-    "identity",
-    "identifiers",
-    "traits",
-    "consents",
-    "commerce",
-    "preferences",
-    "engagement",
-    "carts",
-    "wishlist",
-    "lists",
-    "attribution",
-    "segments",
-    "store",
-    "triggers",
-    "lineage",
-)
+HEADER: Final = ("created_at", "identity")
+"""Members of every document, also of a reduced one."""
+MEMBERS: Final = (*HEADER, *BLOCKS)
 """As they stand in a document."""
 
 
@@ -71,7 +57,7 @@ def view(person: Person, now: int, registry: Registry, ledger: Mapping[str, Told
     sources, horizon = Sources(person, registry, ledger or {}), Horizon(now)
     blocks = {name: recipe.make(sources, horizon) for name, recipe in RECIPES.items()}
     blocks["segments"] = segments_of(blocks, sources, horizon)
-    shown = {name: blocks[name] for name in BLOCKS if blocks[name] is not None}
+    shown = {name: blocks[name] for name in MEMBERS if blocks[name] is not None}
     return View(shown, updated_at(person.fragments), horizon.next, horizon.fades)
 
 

@@ -20,7 +20,7 @@ from pipeline.core.ledger import Told
 from pipeline.core.person import Person
 from pipeline.core.times import DAY, MINUTE
 from pipeline.core.touchpoint import Id, Touchpoint
-from pipeline.core.view import BLOCKS, RECIPES, View, view
+from pipeline.core.view import MEMBERS, RECIPES, View, view
 from tests.core.touchpoints import COOKIE, CUSTOMER, LOYALTY, NOON, OTHER_COOKIE, REGISTRY, registry
 from tests.laws.random_touchpoints import touchpoints
 
@@ -71,7 +71,7 @@ class Watched:
 
     def check(self) -> None:
         fresh = self.renewed()
-        assert list(self.draft.blocks) == list(BLOCKS)
+        assert list(self.draft.blocks) == list(MEMBERS)
         assert written(made.member for made in self.draft.blocks.values()) == msgspec.json.encode(fresh.blocks)
         for known, next in ((self.draft.next_change, fresh.next_change), (self.draft.next_fade, fresh.next_fade)):
             assert next is None or (known is not None and known <= next), "what changes by time is not missed"

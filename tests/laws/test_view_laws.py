@@ -10,7 +10,7 @@ from pipeline.core.events import BASKET, CART
 from pipeline.core.person import Person
 from pipeline.core.times import DAY, MINUTE
 from pipeline.core.touchpoint import CartRef, Id, Touchpoint
-from pipeline.core.view import BLOCKS, View, sooner, view
+from pipeline.core.view import MEMBERS, View, sooner, view
 from tests.core.touchpoints import COOKIE, CUSTOMER, LOYALTY, NOON, OTHER_COOKIE, fragments_of, registry
 from tests.laws.random_touchpoints import touchpoints
 
@@ -60,7 +60,7 @@ def test_it_does_not_matter_on_which_fragments_the_facts_of_a_person_are(history
         anchor = data.draw(st.sampled_from((LOYALTY, CUSTOMER)))
         apart.append(msgspec.structs.replace(tp, ids=(anchor, *tp.ids[1:])))
     one, other = viewed(linked, now).blocks, viewed(apart, now).blocks
-    for name in set(BLOCKS) - {"identity", "identifiers", "carts"}:
+    for name in set(MEMBERS) - {"identity", "identifiers", "carts"}:
         assert one.get(name) == other.get(name), name
     assert counts(one) == counts(other)
 
