@@ -35,10 +35,6 @@ class Made(msgspec.Struct, frozen=True, gc=False):
     next_fade: int | None
     content: Any = None
 
-    def has_changed_by(self, now: int) -> bool:
-        change, fade = self.next_change, self.next_fade
-        return (change is not None and change <= now) or (fade is not None and fade <= now)
-
 
 _UNKNOWN: Final = Made(b"", 0, ALL, None, None)
 
@@ -79,7 +75,7 @@ class Draft:
     def renew(self, group: PersonIds, person: Person, told: list[Told], now: int) -> None:
         """Brings it up to date. told: what was published of triggers."""
         kinds = self._changed(group, person, told)
-        if kinds or self._is_due(now):
+        if kinds or _is_due(self, now):
             self._found.forget(kinds)
             self._make(kinds, Sources(person, self._registry, self._ledger, self._found), now)
 
@@ -100,19 +96,14 @@ class Draft:
         self._group, self._counts = group, known
         return kinds
 
-    def _is_due(self, now: int) -> bool:
-        """Whether the time of a block has come."""
-        change, fade = self.next_change, self.next_fade
-        return (change is not None and change <= now) or (fade is not None and fade <= now)
-
     def _make(self, kinds: int, sources: Sources, now: int) -> None:
-        blocks, due, differs = self.blocks, self._is_due(now), False
+        blocks, due, differs = self.blocks, _is_due(self, now), False
         for name, recipe in RECIPES.items():
             before = blocks[name]
-            if before.of & kinds or (due and before.has_changed_by(now)):
+            if before.of & kinds or (due and _is_due(before, now)):
                 made = blocks[name] = self._made(name, recipe, sources, now)
                 differs = differs or made.member != before.member
-        if self._with_rules and (differs or blocks["segments"].has_changed_by(now)):
+        if self._with_rules and (differs or _is_due(blocks["segments"], now)):
             blocks["segments"] = self._made("segments", Recipe(0, self._segments), sources, now)
         if blocks["carts"].of & MOMENTS:
             self._at, self._moments = now, moments(sources.fragments, now)
@@ -132,3 +123,9 @@ class Draft:
 
     def _segments(self, sources: Sources, horizon: Horizon) -> list[str] | None:
         return segments_of({name: made.content for name, made in self.blocks.items()}, sources, horizon)
+
+
+def _is_due(made: Made | Draft, now: int) -> bool:
+    """Whether the time of a block, or of one of a document's, has come."""
+    change, fade = made.next_change, made.next_fade
+    return (change is not None and change <= now) or (fade is not None and fade <= now)

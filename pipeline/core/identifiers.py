@@ -97,7 +97,7 @@ class Registry:
         self.order: Callable[[Id], bytes] = self._orders.__getitem__
         """Sort key of x ≺ y: one byte rank, 16 bytes key."""
         self.key: Callable[[Id], bytes] = self._keys.__getitem__
-        """16 bytes; of a mask one more."""
+        """KEY_BYTES; of a mask more, which begin with those of what it stands for."""
         self.home: Callable[[Id], int] = self._homes.__getitem__
         """The shard at which the identifier lives."""
         self.profile_id: Callable[[Id], str] = self._profile_ids.__getitem__

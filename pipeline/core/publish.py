@@ -161,7 +161,7 @@ class Publisher:
         self.interval = max(self._registry.policy.publish.min_interval, min(behind, MINUTE))
 
     def forget(self, owner: Id) -> None:
-        """Lets go of what is kept of the person whose oldest anchor this is."""
+        """Lets go of what is kept of the person whose oldest anchor this is, or was."""
         self._drafts.pop(owner, None)
 
     def follow(self, group: PersonIds, now: int) -> None:

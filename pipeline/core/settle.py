@@ -119,8 +119,8 @@ class Settler:
     def _serve(self, root: Id, now: int) -> None:
         """Answers privacy requests; what they change is settled once the shards have forgotten what they must."""
         grouped = grouping(self._members(root), self._fragment, self._registry)
-        for group in grouped.groups:
-            self._publisher.forget(group.owner)
+        for name in self._roots.clusters[root]:
+            self._publisher.forget(name)
         self._groupings.pop(root, None)
         self._at_hand.pop(root, None)
         self._privacy.serve(root, grouped, now)

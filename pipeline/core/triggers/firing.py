@@ -10,7 +10,6 @@ grace, too: they often come with an order.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from hashlib import sha1
 from itertools import groupby
 from typing import Final, NamedTuple
@@ -209,7 +208,6 @@ def _episode_named(case: Case, due: Due) -> tuple[str, Id]:
     return _uuid(episode.key, *first), home
 
 
-@lru_cache(maxsize=65_536)
 def _uuid(*names: str) -> str:
     """UUIDv5 of these names."""
     made = bytearray(sha1(_NAMESPACE + "\n".join(names).encode(), usedforsecurity=False).digest()[:16])
